@@ -1,0 +1,504 @@
+//! Logs of attempts, in shared append-only segment files.
+//!
+//! One file takes the chunks of all running attempts, so that one sync covers them all. Each record names its attempt and
+//! offset and carries a checksum. In memory each live log has its length, its running CRC and the extents where its bytes lie;
+//! when the attempt ends the extents go into the attempt's row and the log leaves memory.
+//!
+//! A new segment begins with a record per live log that repeats its state, so that a start reads only the last segment.
+//!
+//! Invariants: a log only grows; bytes at an offset never change (I20, I21); a gap is refused.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::{AttemptNumber, JobId, limit};
+use parking_lot::{Mutex, RwLock};
+
+/// A segment is closed when it is longer than this.
+const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+const HEADER_BYTES: usize = 33;
+const CHUNK: u8 = 1;
+const CARRY: u8 = 2;
+
+type Key = (JobId, AttemptNumber);
+
+/// Where a log's bytes lie: (segment, position, length), in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extents(pub Vec<(u32, u64, u32)>);
+
+impl Extents {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.0.len() * 8);
+        for (segment, position, length) in &self.0 {
+            for value in [u64::from(*segment), *position, u64::from(*length)] {
+                put_varint(&mut out, value);
+            }
+        }
+        out
+    }
+
+    /// `None` when the bytes are not an encoding.
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let mut all = Vec::new();
+        while !bytes.is_empty() {
+            let segment = take_varint(&mut bytes)?.try_into().ok()?;
+            let position = take_varint(&mut bytes)?;
+            let length = take_varint(&mut bytes)?.try_into().ok()?;
+            all.push((segment, position, length));
+        }
+        Some(Self(all))
+    }
+
+    fn push(&mut self, segment: u32, position: u64, length: u32) {
+        self.0.push((segment, position, length));
+    }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(first & 0x7f) << shift;
+        if first & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// A live log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogState {
+    pub length: u64,
+    pub crc32: u32,
+    pub extents: Extents,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The log's length now; survives a crash of the process.
+    pub received: u64,
+    /// How much of it survives a loss of power.
+    pub durable: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Bytes between the log's end and the chunk are missing: send from `expected`.
+    #[error("the chunk leaves a gap: the log ends at {expected}")]
+    Gap { expected: u64 },
+    /// The chunk says other bytes for an offset that is stored already.
+    #[error("the chunk contradicts bytes that are stored already")]
+    Conflict { expected: u64 },
+    #[error("the log is longer than {} bytes", limit::LOG_BYTES)]
+    TooLong { expected: u64 },
+    #[error("the attempt is over")]
+    Closed,
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("use log segment `{path}`")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("log segment {segment} is damaged at {position}")]
+    Damaged { segment: u32, position: u64 },
+}
+
+/// All logs of a data directory.
+#[derive(Debug)]
+pub struct Logs {
+    root: PathBuf,
+    active: Mutex<Active>,
+    files: RwLock<BTreeMap<u32, Arc<File>>>,
+    dirty: AtomicBool,
+    segment_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Active {
+    number: u32,
+    file: Arc<File>,
+    end: u64,
+    live: BTreeMap<Key, Live>,
+    /// Segments closed since the last sync, which must be synced too.
+    unsynced: Vec<Arc<File>>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    state: LogState,
+    durable: u64,
+}
+
+impl Logs {
+    /// Opens the folder and reads the last segment back. A torn record at its end is cut off: nobody was told of it.
+    pub fn open(root: &Path) -> Result<Self, LogError> {
+        Self::open_with(root, SEGMENT_BYTES)
+    }
+
+    fn open_with(root: &Path, segment_bytes: u64) -> Result<Self, LogError> {
+        let fail = |source| LogError::Io { path: root.to_owned(), source };
+        fs::create_dir_all(root).map_err(fail)?;
+        let mut last = None;
+        for entry in fs::read_dir(root).map_err(fail)? {
+            let name = entry.map_err(fail)?.file_name();
+            let number = name.to_str().and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
+            last = last.max(number);
+        }
+        let number = last.unwrap_or(1);
+        let path = segment_path(root, number);
+        let fail = |source| LogError::Io { path: path.clone(), source };
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = Arc::new(options.map_err(fail)?);
+        let (live, end) = recover(&file, number).map_err(fail)?;
+        file.set_len(end).map_err(fail)?;
+        file.sync_all().map_err(fail)?;
+        File::open(root).and_then(|folder| folder.sync_all()).map_err(fail)?;
+        let active =
+            Active { number, file: file.clone(), end, live, unsynced: Vec::new(), buffer: Vec::new() };
+        Ok(Self {
+            root: root.to_owned(),
+            active: Mutex::new(active),
+            files: RwLock::new(BTreeMap::from([(number, file)])),
+            dirty: AtomicBool::new(false),
+            segment_bytes,
+        })
+    }
+
+    /// Adds bytes at an offset. Bytes that are stored already are compared and skipped, so a chunk may be sent again.
+    pub fn append(
+        &self,
+        job: JobId,
+        attempt: AttemptNumber,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<Appended, AppendError> {
+        let mut active = self.active.lock();
+        let live = active.live.entry((job, attempt)).or_default();
+        let length = live.state.length;
+        let answer = Appended { received: length, durable: live.durable };
+        if offset > length {
+            return Err(AppendError::Gap { expected: length });
+        }
+        let known = (length - offset).min(bytes.len() as u64) as usize;
+        if known > 0 {
+            let state = live.state.clone();
+            drop(active);
+            let stored = self.read_extents(&state.extents, offset, known)?;
+            if stored != bytes[..known] {
+                return Err(AppendError::Conflict { expected: length });
+            }
+            if known == bytes.len() {
+                return Ok(answer);
+            }
+            // The log may have grown meanwhile; the rest is compared again.
+            return self.append(job, attempt, offset + known as u64, &bytes[known..]);
+        }
+        if bytes.is_empty() {
+            return Ok(answer);
+        }
+        if length + bytes.len() as u64 > limit::LOG_BYTES + limit::LOG_CHUNK_BYTES as u64 {
+            return Err(AppendError::TooLong { expected: length });
+        }
+        let durable = live.durable;
+        active.write_chunk(&self.root, (job, attempt), bytes)?;
+        self.dirty.store(true, Ordering::Release);
+        if active.end > self.segment_bytes {
+            self.roll(&mut active)?;
+        }
+        Ok(Appended { received: length + bytes.len() as u64, durable })
+    }
+
+    /// The live log, if it has any bytes.
+    pub fn state(&self, job: JobId, attempt: AttemptNumber) -> Option<LogState> {
+        self.active.lock().live.get(&(job, attempt)).map(|live| live.state.clone())
+    }
+
+    /// Length and checksum of the live log; zero of one that has no bytes.
+    pub fn summary(&self, job: JobId, attempt: AttemptNumber) -> (u64, u32) {
+        let active = self.active.lock();
+        active.live.get(&(job, attempt)).map_or((0, 0), |live| (live.state.length, live.state.crc32))
+    }
+
+    /// Takes the log out of memory: its attempt is over, and the caller keeps the extents.
+    pub fn close(&self, job: JobId, attempt: AttemptNumber) -> LogState {
+        self.active.lock().live.remove(&(job, attempt)).map(|live| live.state).unwrap_or_default()
+    }
+
+    /// Forgets logs that the caller does not know to be live, after a start.
+    pub fn retain(&self, mut keep: impl FnMut(JobId, AttemptNumber) -> bool) {
+        self.active.lock().live.retain(|(job, attempt), _| keep(*job, *attempt));
+    }
+
+    /// Whether there are bytes that a loss of power would take.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Acquire)
+    }
+
+    /// Makes everything appended before the call durable.
+    pub fn sync(&self) -> Result<(), LogError> {
+        if !self.dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let (files, marks) = {
+            let mut active = self.active.lock();
+            let mut files = std::mem::take(&mut active.unsynced);
+            files.push(active.file.clone());
+            let pending = active.live.iter().filter(|(_, live)| live.durable < live.state.length);
+            let marks: Vec<(Key, u64)> = pending.map(|(key, l)| (*key, l.state.length)).collect();
+            (files, marks)
+        };
+        for file in files {
+            let fail = |source| LogError::Io { path: self.root.clone(), source };
+            file.sync_data().map_err(fail)?;
+        }
+        let mut active = self.active.lock();
+        for (key, length) in marks {
+            if let Some(live) = active.live.get_mut(&key) {
+                live.durable = live.durable.max(length);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads up to `max` bytes of a log from `offset`, through its extents.
+    pub fn read_extents(&self, extents: &Extents, offset: u64, max: usize) -> Result<Vec<u8>, LogError> {
+        let mut out = Vec::new();
+        let mut start = 0u64;
+        for (segment, position, length) in &extents.0 {
+            let end = start + u64::from(*length);
+            if end > offset && out.len() < max {
+                let skip = offset.saturating_sub(start);
+                let take = (u64::from(*length) - skip).min((max - out.len()) as u64) as usize;
+                let at = out.len();
+                out.resize(at + take, 0);
+                let file = self.file(*segment)?;
+                file.read_exact_at(&mut out[at..], position + skip).map_err(|source| {
+                    LogError::Io { path: segment_path(&self.root, *segment), source }
+                })?;
+            }
+            start = end;
+        }
+        Ok(out)
+    }
+
+    fn file(&self, segment: u32) -> Result<Arc<File>, LogError> {
+        if let Some(file) = self.files.read().get(&segment) {
+            return Ok(file.clone());
+        }
+        let path = segment_path(&self.root, segment);
+        let file = File::open(&path).map_err(|source| LogError::Io { path, source })?;
+        let file = Arc::new(file);
+        let mut files = self.files.write();
+        // A reader of old logs must not collect open files without end.
+        if files.len() >= 64 {
+            files.pop_first();
+        }
+        files.insert(segment, file.clone());
+        Ok(file)
+    }
+
+    fn roll(&self, active: &mut Active) -> Result<(), LogError> {
+        let number = active.number + 1;
+        let path = segment_path(&self.root, number);
+        let fail = |source| LogError::Io { path: path.clone(), source };
+        let file = File::options().read(true).write(true).create_new(true).open(&path);
+        let file = Arc::new(file.map_err(fail)?);
+        // The old segment must be on the disk before a start would read only the new one.
+        active.file.sync_data().map_err(fail)?;
+        let mut carried = Vec::new();
+        for ((job, attempt), live) in &active.live {
+            let mut data = Vec::new();
+            put_varint(&mut data, live.state.length);
+            put_varint(&mut data, u64::from(live.state.crc32));
+            data.extend(live.state.extents.encode());
+            put_record(&mut carried, CARRY, (*job, *attempt), 0, &data);
+        }
+        file.write_all_at(&carried, 0).map_err(fail)?;
+        file.sync_all().map_err(fail)?;
+        File::open(&self.root).and_then(|folder| folder.sync_all()).map_err(fail)?;
+        self.files.write().insert(number, file.clone());
+        active.number = number;
+        active.file = file;
+        active.end = carried.len() as u64;
+        Ok(())
+    }
+}
+
+impl Active {
+    fn write_chunk(&mut self, root: &Path, key: Key, bytes: &[u8]) -> Result<(), LogError> {
+        let live = self.live.get_mut(&key).expect("a chunk's log is live");
+        self.buffer.clear();
+        put_record(&mut self.buffer, CHUNK, key, live.state.length, bytes);
+        let written = self.file.write_all_at(&self.buffer, self.end);
+        written.map_err(|source| LogError::Io { path: segment_path(root, self.number), source })?;
+        let position = self.end + HEADER_BYTES as u64;
+        live.state.extents.push(self.number, position, bytes.len() as u32);
+        let mut crc = crc32fast::Hasher::new_with_initial_len(live.state.crc32, live.state.length);
+        crc.update(bytes);
+        live.state.crc32 = crc.finalize();
+        live.state.length += bytes.len() as u64;
+        self.end += self.buffer.len() as u64;
+        Ok(())
+    }
+}
+
+fn segment_path(root: &Path, number: u32) -> PathBuf {
+    root.join(format!("{number:08}.log"))
+}
+
+/// kind 1 · job 8 · attempt 4 · offset 8 · length 4 · crc of header and data 4 (after 4 bytes of zero for the future) · data
+fn put_record(out: &mut Vec<u8>, kind: u8, (job, attempt): Key, offset: u64, data: &[u8]) {
+    let start = out.len();
+    out.push(kind);
+    out.extend(job.0.to_be_bytes());
+    out.extend(attempt.0.to_be_bytes());
+    out.extend(offset.to_be_bytes());
+    out.extend((data.len() as u32).to_be_bytes());
+    out.extend([0; 4]);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&out[start..]);
+    crc.update(data);
+    out.extend(crc.finalize().to_be_bytes());
+    debug_assert_eq!(out.len() - start, HEADER_BYTES);
+    out.extend(data);
+}
+
+/// The live logs of a segment, and where its last whole record ends.
+fn recover(file: &File, number: u32) -> io::Result<(BTreeMap<Key, Live>, u64)> {
+    let length = file.metadata()?.len();
+    let mut live: BTreeMap<Key, Live> = BTreeMap::new();
+    let mut at = 0u64;
+    let mut header = [0u8; HEADER_BYTES];
+    let mut data = Vec::new();
+    while at + HEADER_BYTES as u64 <= length {
+        file.read_exact_at(&mut header, at)?;
+        let size = u32::from_be_bytes(header[21..25].try_into().expect("four bytes")) as usize;
+        let whole = at + (HEADER_BYTES + size) as u64 <= length;
+        if !whole || size > limit::LOG_CHUNK_BYTES * 64 {
+            break;
+        }
+        data.resize(size, 0);
+        file.read_exact_at(&mut data, at + HEADER_BYTES as u64)?;
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&header[..29]);
+        crc.update(&data);
+        if crc.finalize().to_be_bytes() != header[29..] {
+            break;
+        }
+        let job = JobId(u64::from_be_bytes(header[1..9].try_into().expect("eight bytes")));
+        let attempt = u32::from_be_bytes(header[9..13].try_into().expect("four bytes"));
+        let entry = live.entry((job, AttemptNumber(attempt))).or_default();
+        match header[0] {
+            CARRY => {
+                let mut rest = &data[..];
+                let (Some(total), Some(crc32)) = (take_varint(&mut rest), take_varint(&mut rest)) else {
+                    break;
+                };
+                let Some(extents) = Extents::decode(rest) else { break };
+                entry.state = LogState { length: total, crc32: crc32 as u32, extents };
+            }
+            CHUNK => {
+                let state = &mut entry.state;
+                state.extents.push(number, at + HEADER_BYTES as u64, size as u32);
+                let mut crc = crc32fast::Hasher::new_with_initial_len(state.crc32, state.length);
+                crc.update(&data);
+                state.crc32 = crc.finalize();
+                state.length += size as u64;
+            }
+            _ => break,
+        }
+        at += (HEADER_BYTES + size) as u64;
+    }
+    for entry in live.values_mut() {
+        // The start syncs the segment before it serves.
+        entry.durable = entry.state.length;
+    }
+    Ok((live, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Key = (JobId(1), AttemptNumber(1));
+    const B: Key = (JobId(2), AttemptNumber(1));
+
+    fn read(logs: &Logs, key: Key) -> Vec<u8> {
+        let state = logs.state(key.0, key.1).unwrap_or_default();
+        logs.read_extents(&state.extents, 0, usize::MAX).unwrap()
+    }
+
+    #[test]
+    fn offsets_make_appends_repeatable() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::open(folder.path()).unwrap();
+        let append = |offset, bytes: &[u8]| logs.append(A.0, A.1, offset, bytes);
+        assert_eq!(append(0, b"hello ").unwrap().received, 6);
+        assert_eq!(append(0, b"hello ").unwrap().received, 6);
+        assert_eq!(append(3, b"lo world").unwrap().received, 11);
+        assert!(matches!(append(12, b"x"), Err(AppendError::Gap { expected: 11 })));
+        assert!(matches!(append(0, b"jello"), Err(AppendError::Conflict { expected: 11 })));
+        assert_eq!(read(&logs, A), b"hello world");
+        assert_eq!(logs.summary(A.0, A.1).1, crc32fast::hash(b"hello world"));
+        assert_eq!(append(11, b"").unwrap().durable, 0);
+        logs.sync().unwrap();
+        assert_eq!(append(11, b"").unwrap().durable, 11);
+    }
+
+    #[test]
+    fn a_start_reads_back_what_was_received_and_cuts_a_torn_end() {
+        let folder = tempfile::tempdir().unwrap();
+        for segment_bytes in [SEGMENT_BYTES, 100] {
+            let root = folder.path().join(segment_bytes.to_string());
+            let logs = Logs::open_with(&root, segment_bytes).unwrap();
+            let mut wanted = Vec::new();
+            for i in 0..50u8 {
+                let chunk = vec![i; 10];
+                logs.append(A.0, A.1, wanted.len() as u64, &chunk).unwrap();
+                logs.append(B.0, B.1, wanted.len() as u64, &chunk).unwrap();
+                wanted.extend(chunk);
+            }
+            logs.close(B.0, B.1);
+            drop(logs);
+            let last = fs::read_dir(&root).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+            let mut file = File::options().append(true).open(last).unwrap();
+            io::Write::write_all(&mut file, &[CHUNK, 0, 0, 7]).unwrap();
+            let logs = Logs::open_with(&root, segment_bytes).unwrap();
+            logs.retain(|job, _| job == A.0);
+            assert_eq!(read(&logs, A), wanted);
+            assert_eq!(logs.summary(A.0, A.1), (500, crc32fast::hash(&wanted)));
+            logs.append(A.0, A.1, 500, b"more").unwrap();
+            assert_eq!(read(&logs, A).len(), 504);
+        }
+    }
+
+    #[test]
+    fn extents_round_trip() {
+        let extents = Extents(vec![(1, 33, 10), (70_000, u64::MAX >> 1, u32::MAX)]);
+        assert_eq!(Extents::decode(&extents.encode()), Some(extents));
+        assert_eq!(Extents::decode(&[0x80]), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! What runners say of themselves, and how they wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use engine::ops::{
+    DeregisterOp, DeregisterOutcome, DrainOp, DrainOutcome, PollOp, PollOutcome, RegisterOp,
+    RegisterOutcome, ReleaseOp, RenewOp, RenewOutcome,
+};
+use engine::{Counts, PollKey, RunnerInfo};
+use model::{RunnerName, Session};
+use tokio::sync::{Notify, oneshot};
+
+use crate::jobs::GrantedJob;
+use crate::{Dispatcher, Shared};
+
+/// What a poll brought.
+#[derive(Debug)]
+pub enum PollReply {
+    /// Maybe none.
+    Jobs(Vec<GrantedJob>),
+    UnknownRunner,
+    SessionSuperseded,
+}
+
+/// Takes a parked poll out of line when its client goes away, and gives back what it was granted in that moment.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    key: PollKey,
+    answer: oneshot::Receiver<Vec<GrantedJob>>,
+    over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let mut core = self.shared.core.lock();
+        core.engine.abandon(self.key);
+        core.parked.remove(&self.key);
+        for job in self.answer.try_recv().unwrap_or_default() {
+            let lease = job.lease;
+            let why = "the runner hung up before it could be told".to_owned();
+            let op = ReleaseOp { job: lease.job, token: lease.token, why, undelivered: true };
+            core.engine.release(op, self.shared.clock.now());
+        }
+        self.shared.collect(&mut core);
+    }
+}
+
+impl Dispatcher {
+    pub async fn register(&self, op: RegisterOp) -> RegisterOutcome {
+        self.gated(|core, now| core.engine.register(op, now)).await
+    }
+
+    pub async fn deregister(&self, op: DeregisterOp) -> DeregisterOutcome {
+        self.gated(|core, now| core.engine.deregister(op, now)).await
+    }
+
+    pub async fn drain_runner(&self, op: DrainOp) -> DrainOutcome {
+        self.gated(|core, now| core.engine.drain_runner(op, now)).await
+    }
+
+    /// Asks for up to `want` jobs, waiting up to `wait` for the first.
+    pub async fn poll(
+        &self,
+        runner: RunnerName,
+        session: Session,
+        poll: u64,
+        want: u32,
+        wait: Duration,
+    ) -> PollReply {
+        let (sender, answer) = oneshot::channel();
+        let key = PollKey(self.shared.next_poll.fetch_add(1, Ordering::Relaxed));
+        let mut waiting = Waiting { shared: &self.shared, key, answer, over: false };
+        let outcome = self
+            .gated(|core, now| {
+                let wait_ms = wait.as_millis() as u64;
+                let wait = (!core.stopping).then_some((key, wait_ms));
+                let op = PollOp { runner, session, poll, want, wait };
+                let outcome = core.engine.poll(op, now);
+                match outcome {
+                    PollOutcome::Granted(leases) => {
+                        let jobs = leases.into_iter().map(|lease| core.granted(lease)).collect();
+                        return Ok(jobs);
+                    }
+                    PollOutcome::Parked => {
+                        core.parked.insert(key, sender);
+                    }
+                    PollOutcome::Empty
+                    | PollOutcome::UnknownRunner
+                    | PollOutcome::SessionSuperseded => {}
+                }
+                Err(outcome)
+            })
+            .await;
+        let reply = match outcome {
+            Ok(jobs) => PollReply::Jobs(jobs),
+            // The sender is dropped unsent only when the process is ending.
+            Err(PollOutcome::Parked) => {
+                PollReply::Jobs((&mut waiting.answer).await.unwrap_or_default())
+            }
+            Err(PollOutcome::UnknownRunner) => PollReply::UnknownRunner,
+            Err(PollOutcome::SessionSuperseded) => PollReply::SessionSuperseded,
+            Err(PollOutcome::Empty | PollOutcome::Granted(_)) => PollReply::Jobs(Vec::new()),
+        };
+        waiting.over = true;
+        reply
+    }
+
+    /// A heartbeat. Promises nothing durable: leases live in memory.
+    pub fn renew(&self, op: RenewOp) -> RenewOutcome {
+        self.ungated(|core, now| core.engine.renew(op, now))
+    }
+
+    /// A heartbeat that waits up to `wait` for a cancel when there is none yet.
+    pub async fn renew_and_wait(&self, op: RenewOp, wait: Duration) -> RenewOutcome {
+        let notify = {
+            let mut core = self.shared.core.lock();
+            core.cancels.entry(op.runner.clone()).or_insert_with(|| Arc::new(Notify::new())).clone()
+        };
+        let notified = notify.notified();
+        tokio::pin!(notified);
+        notified.as_mut().enable();
+        let first = self.renew(op.clone());
+        match &first {
+            RenewOutcome::Renewed { known, cancel }
+                if cancel.is_empty() && !known.is_empty() && known.len() == op.jobs.len() =>
+            {
+                if tokio::time::timeout(wait, notified).await.is_err() {
+                    return first;
+                }
+                self.renew(op)
+            }
+            _ => first,
+        }
+    }
+
+    pub fn runners(&self) -> Vec<RunnerInfo> {
+        self.shared.core.lock().engine.runners()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.shared.core.lock().engine.counts()
+    }
+
+    /// Queued jobs, running jobs, parked polls.
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        let core = self.shared.core.lock();
+        let (queued, running) = core.engine.live();
+        (queued, running, core.engine.parked_polls())
+    }
+
+    /// See [`engine::Engine::token_is_genuine`].
+    pub fn token_is_genuine(
+        &self,
+        job: model::JobId,
+        token: &model::LeaseToken,
+        runner: &RunnerName,
+        session: Session,
+    ) -> bool {
+        self.shared.core.lock().engine.token_is_genuine(job, token, runner, session)
+    }
+}

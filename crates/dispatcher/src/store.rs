@@ -1,0 +1,141 @@
+//! What the dispatcher needs of a store. Implemented in the crate `store`, and nowhere else.
+
+use std::sync::Arc;
+
+use engine::{Change, Snapshot};
+use model::{
+    AttemptNumber, AttemptRecord, GroupId, GroupState, JobId, JobState, NewGroup, NewJob, WallMs,
+};
+
+/// The store failed. There is no retry: the process ends and the next start looks at what is on the disk.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct StoreError {
+    pub doing: String,
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    /// `doing` fits after "failed to".
+    pub fn new(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { doing: doing.into(), source: source.into() }
+    }
+}
+
+/// The writing half: one owner, one thread.
+pub trait Store: Send {
+    /// Everything that is live.
+    fn load(&mut self) -> Result<Snapshot, StoreError>;
+
+    /// Applies the changes in order, all or none, and returns when they are durable.
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+}
+
+/// The reading half: many at once, only what is committed.
+pub trait Reader: Send + Sync {
+    fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError>;
+
+    /// Jobs by id from `after`, at most `limit`.
+    fn jobs(&self, filter: JobFilter) -> Result<Vec<JobView>, StoreError>;
+
+    fn attempts(&self, job: JobId) -> Result<Vec<AttemptView>, StoreError>;
+
+    fn attempt(&self, job: JobId, number: AttemptNumber) -> Result<Option<AttemptView>, StoreError>;
+
+    /// The payload of a job: what a grant sends when memory does not have it.
+    fn payload(&self, job: JobId) -> Result<Option<Arc<[u8]>>, StoreError>;
+
+    fn group(&self, id: GroupId) -> Result<Option<GroupView>, StoreError>;
+
+    /// Newest first, below `before` when given.
+    fn groups(&self, before: Option<GroupId>, limit: usize) -> Result<Vec<GroupView>, StoreError>;
+}
+
+/// Which jobs to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JobFilter {
+    pub group: Option<GroupId>,
+    /// Ids above this one.
+    pub after: Option<JobId>,
+    /// Newest first instead.
+    pub newest_first: bool,
+    pub limit: usize,
+}
+
+/// A job as stored.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    pub id: JobId,
+    pub group: Option<GroupId>,
+    pub job: Arc<NewJob>,
+    pub created: WallMs,
+    pub state: JobState,
+    /// Attempts so far, a live one included.
+    pub attempts: u32,
+}
+
+/// An attempt that is over, as stored.
+#[derive(Clone, Debug)]
+pub struct AttemptView {
+    pub job: JobId,
+    pub record: AttemptRecord,
+}
+
+/// A group as stored.
+#[derive(Clone, Debug)]
+pub struct GroupView {
+    pub id: GroupId,
+    pub group: NewGroup,
+    pub first_job: JobId,
+    pub jobs: u64,
+    pub created: WallMs,
+    pub state: GroupState,
+}
+
+/// Keeps nothing. For the benchmark that measures what durability costs.
+#[derive(Debug, Default)]
+pub struct NullStore;
+
+impl Store for NullStore {
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot::default())
+    }
+
+    fn commit(&mut self, _: &[Change]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Reader for NullStore {
+    fn job(&self, _: JobId) -> Result<Option<JobView>, StoreError> {
+        Ok(None)
+    }
+
+    fn jobs(&self, _: JobFilter) -> Result<Vec<JobView>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn attempts(&self, _: JobId) -> Result<Vec<AttemptView>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn attempt(&self, _: JobId, _: AttemptNumber) -> Result<Option<AttemptView>, StoreError> {
+        Ok(None)
+    }
+
+    fn payload(&self, _: JobId) -> Result<Option<Arc<[u8]>>, StoreError> {
+        Ok(None)
+    }
+
+    fn group(&self, _: GroupId) -> Result<Option<GroupView>, StoreError> {
+        Ok(None)
+    }
+
+    fn groups(&self, _: Option<GroupId>, _: usize) -> Result<Vec<GroupView>, StoreError> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,161 @@
+//! From the store into memory, at start.
+//!
+//! The time in which no server ran is not counted: every lease, slice and timeout starts with a full new term (I11), so that a
+//! restart never kills a running job.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{AttemptNumber, Cancel, Dimensions, GroupId, JobId, NewJob, Now, RunnerName, Session, WallMs};
+
+use crate::config::Config;
+use crate::job::{JobPlace, Running};
+use crate::ops::RunnerSpec;
+use crate::state::{Engine, KeyEntry};
+use crate::timers::Timer;
+
+/// What the store holds of what is live.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// One more than the highest id ever given.
+    pub next_job: u64,
+    pub next_group: u64,
+    pub jobs: Vec<LiveJob>,
+    /// The last state of each known runner, and whether it drains.
+    pub runners: Vec<(RunnerSpec, bool)>,
+    pub keys: Vec<StoredKey>,
+}
+
+/// A live job as stored. The payload of `job` may be left out: the engine does not look at it.
+#[derive(Clone, Debug)]
+pub struct LiveJob {
+    pub id: JobId,
+    pub group: Option<GroupId>,
+    pub job: Arc<NewJob>,
+    pub attempts: u32,
+    pub lost: u32,
+    pub place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub enum Place {
+    Queued { slice: u32 },
+    Running {
+        attempt: AttemptNumber,
+        slice: u32,
+        runner: RunnerName,
+        session: Session,
+        poll: u64,
+        since: WallMs,
+        cancel: Cancel,
+    },
+}
+
+/// An idempotency key as stored.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredKey {
+    pub key: [u8; 16],
+    pub body: [u8; 16],
+    pub first_job: JobId,
+    pub jobs: u64,
+    pub group: Option<GroupId>,
+}
+
+impl Engine {
+    pub fn restore(config: Config, snapshot: Snapshot, now: Now) -> Self {
+        let mut engine = Self::new(config);
+        engine.next_job = snapshot.next_job.max(1);
+        engine.next_group = snapshot.next_group.max(1);
+        for (spec, draining) in snapshot.runners {
+            engine.insert_runner(spec, draining, now);
+        }
+        for key in snapshot.keys {
+            let StoredKey { key, body, first_job, jobs, group } = key;
+            let entry = KeyEntry { body, first_job, jobs, group, put_ms: now.mono_ms };
+            engine.remember_key(key, entry);
+        }
+        let mut groups: BTreeMap<GroupId, u64> = BTreeMap::new();
+        for live in &snapshot.jobs {
+            if let Some(group) = live.group {
+                *groups.entry(group).or_default() += 1;
+            }
+        }
+        engine.groups = groups;
+        for live in snapshot.jobs {
+            engine.restore_job(live, now);
+        }
+        engine.touched.clear();
+        engine
+    }
+
+    fn restore_job(&mut self, live: LiveJob, now: Now) {
+        let LiveJob { id, group, job, attempts, lost, place } = live;
+        let mut job = self.admit(&job, group, now);
+        job.attempts = attempts;
+        job.lost = lost;
+        match place {
+            Place::Queued { slice } => {
+                let expires = job.slices[slice as usize].expires_after_ms;
+                job.place = JobPlace::Queued { slice, since_ms: now.mono_ms };
+                let place = self.place_of(id, &job, slice);
+                self.jobs.insert(id, job);
+                self.matcher.push(place);
+                if let Some(after) = expires {
+                    let at = now.mono_ms.saturating_add(after);
+                    self.timers.set(at, Timer::Slice(id, slice));
+                }
+            }
+            Place::Running { attempt, slice, runner, session, poll, since, cancel } => {
+                let ix = match self.runner_ix.get(&runner) {
+                    Some(ix) => *ix,
+                    // Its row is gone; the lease decides.
+                    None => {
+                        let spec = RunnerSpec {
+                            name: runner,
+                            session,
+                            queues: [job.queue.clone()].into(),
+                            dimensions: Dimensions::default(),
+                            slots: 1,
+                        };
+                        self.insert_runner(spec, false, now)
+                    }
+                };
+                let runner = &mut self.runners[ix];
+                runner.jobs.insert(id);
+                runner.slots = runner.slots.max(runner.jobs.len() as u32);
+                let lease_until_ms = now.mono_ms + self.config.lease_ms;
+                let grace = self.config.timeout_grace_ms;
+                let timeout = job.timeout_ms.map(|ms| ms.saturating_add(grace));
+                let timeout_at_ms = timeout.map(|ms| now.mono_ms.saturating_add(ms));
+                let cancel_at_ms = match cancel {
+                    Cancel::None => None,
+                    Cancel::Requested => Some(now.mono_ms + self.config.cancel_grace_ms),
+                };
+                self.timers.set(lease_until_ms, Timer::Lease(id, attempt));
+                if let Some(at) = timeout_at_ms {
+                    self.timers.set(at, Timer::Timeout(id, attempt));
+                }
+                if let Some(at) = cancel_at_ms {
+                    self.timers.set(at, Timer::CancelGrace(id, attempt));
+                }
+                job.place = JobPlace::Running(Running {
+                    attempt,
+                    runner: ix,
+                    poll,
+                    slice,
+                    granted_ms: now.mono_ms,
+                    granted: since,
+                    started: None,
+                    lease_until_ms,
+                    lease_timer_ms: lease_until_ms,
+                    timeout_at_ms,
+                    cancel_at_ms,
+                    // Whether the reply arrived is not known: the runner has a full patience from now to name the job.
+                    seen: false,
+                    cancel,
+                });
+                self.jobs.insert(id, job);
+            }
+        }
+    }
+}

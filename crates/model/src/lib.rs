@@ -1,0 +1,22 @@
+//! The words of Phalanx: ids, states, dimensions, limits.
+//!
+//! No I/O, no serde, no clock. Every other crate speaks these words; a door converts its wire's words into them in its
+//! own `convert.rs`.
+
+mod dimensions;
+mod digest;
+mod ids;
+mod job;
+pub mod limit;
+mod runner;
+mod time;
+
+pub use digest::{Digest, ParseDigestError};
+pub use dimensions::{Dimensions, DimensionsError, Requirements};
+pub use ids::{AttemptNumber, GroupId, JobId, LeaseToken, ParseTokenError};
+pub use job::{
+    AttemptRecord, Cancel, Evidence, GroupState, JobState, NewGroup, NewJob, Outcome, Output,
+    Priority, Slice, TimeoutKind,
+};
+pub use runner::{RunnerName, Session};
+pub use time::{Now, WallMs};

@@ -1,0 +1,5 @@
+//! The hands: takes jobs from a server, runs them in a sandbox, sends back logs, patches and outcomes.
+//!
+//! It knows the executor protocol and nothing of the engine or the store.
+
+pub mod job;

@@ -1,0 +1,67 @@
+//! The embedded store: SQLite with a write-ahead log, full sync, one writer and many readers.
+
+mod migrate;
+mod read;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use read::SqliteReader;
+pub use write::SqliteStore;
+
+/// The file in the data directory.
+const FILE: &str = "phalanx.sqlite";
+
+/// Why a data directory's database cannot be used. Never answered by making an empty one (I37).
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("open the database `{path}`")]
+    Open {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error(
+        "the database `{path}` has schema {found}, newer than this program's {known}; use the newer program"
+    )]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("`{path}` is a database of another program")]
+    Foreign { path: PathBuf },
+}
+
+fn configure(connection: &Connection, writer: bool) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if writer {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+        connection.pragma_update(None, "cache_size", -65_536)?;
+    } else {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(())
+}
+
+/// Opens the database of a data directory, making it when the directory has none, and its readers.
+pub fn open(directory: &Path) -> Result<(SqliteStore, SqliteReader), OpenError> {
+    let path = directory.join(FILE);
+    let fail = |source| OpenError::Open { path: path.clone(), source };
+    let mut connection = Connection::open(&path).map_err(fail)?;
+    configure(&connection, true).map_err(fail)?;
+    migrate::run(&mut connection, &path)?;
+    let reader = SqliteReader::new(path.clone());
+    Ok((SqliteStore::new(connection), reader))
+}
+
+fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    configure(&connection, false)?;
+    Ok(connection)
+}

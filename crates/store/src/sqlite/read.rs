@@ -1,0 +1,249 @@
+//! Readers: any number of connections that see only what is committed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dispatcher::{AttemptView, GroupView, JobFilter, JobView, Reader, StoreError};
+use model::{
+    AttemptNumber, AttemptRecord, Cancel, Evidence, GroupId, GroupState, JobId, JobState, NewGroup,
+    NewJob, Priority, RunnerName, WallMs,
+};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::codec;
+
+/// A pool of read-only connections, opened when needed.
+#[derive(Debug)]
+pub struct SqliteReader {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+/// More idle readers than this are closed.
+const IDLE: usize = 8;
+
+impl SqliteReader {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::new(Vec::new()) }
+    }
+
+    fn with<T>(
+        &self,
+        doing: &str,
+        read: impl FnOnce(&Connection) -> Result<T, Boxed>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => super::open_reader(&self.path).map_err(|e| StoreError::new(doing, e))?,
+        };
+        let result = read(&connection).map_err(|error| StoreError::new(doing, error));
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
+        result
+    }
+}
+
+const JOB: &str = "
+    SELECT s.job_id, s.group_id, s.queue, s.owner, s.priority, s.slices, s.timeout_ms, s.retries, s.created_ms,
+           s.payload, l.state, l.slice, l.attempts, l.runner, l.cancel, d.outcome, d.detail, d.attempts, d.ended_ms
+    FROM job_spec s LEFT JOIN job_live l USING (job_id) LEFT JOIN job_done d USING (job_id)";
+
+fn job_view(row: &Row<'_>) -> Result<JobView, Boxed> {
+    let live: Option<String> = row.get(10)?;
+    let (state, attempts) = match live.as_deref() {
+        Some("queued") => (JobState::Queued { slice: row.get(11)? }, row.get(12)?),
+        Some(_) => {
+            let attempts: u32 = row.get(12)?;
+            let cancel = if row.get(14)? { Cancel::Requested } else { Cancel::None };
+            let runner = RunnerName::new(row.get_ref(13)?.as_str()?);
+            (JobState::Running { attempt: AttemptNumber(attempts), runner, cancel }, attempts)
+        }
+        None => {
+            let detail: Option<String> = row.get(16)?;
+            let outcome = codec::outcome_from(row.get_ref(15)?.as_str()?, detail.as_deref())?;
+            let at = WallMs(row.get::<_, i64>(18)? as u64);
+            (JobState::Finished { outcome, at }, row.get(17)?)
+        }
+    };
+    Ok(JobView {
+        id: JobId(row.get::<_, i64>(0)? as u64),
+        group: row.get::<_, Option<i64>>(1)?.map(|id| GroupId(id as u64)),
+        job: Arc::new(NewJob {
+            queue: row.get_ref(2)?.as_str()?.into(),
+            owner: row.get_ref(3)?.as_str()?.into(),
+            priority: Priority(row.get(4)?),
+            slices: codec::slices_from_text(row.get_ref(5)?.as_str()?)?,
+            timeout_ms: row.get::<_, Option<i64>>(6)?.map(|ms| ms as u64),
+            lost_runner_retries: row.get(7)?,
+            payload: row.get_ref(9)?.as_blob()?.into(),
+        }),
+        created: WallMs(row.get::<_, i64>(8)? as u64),
+        state,
+        attempts,
+    })
+}
+
+const ATTEMPT: &str = "
+    SELECT job_id, number, runner, started_ms, ended_ms, outcome, detail, message, log_bytes, log_crc32,
+           log_incomplete, log_extents, outputs FROM attempt";
+
+fn attempt_view(row: &Row<'_>) -> Result<AttemptView, Boxed> {
+    let detail: Option<String> = row.get(6)?;
+    let message: Option<String> = row.get(7)?;
+    Ok(AttemptView {
+        job: JobId(row.get::<_, i64>(0)? as u64),
+        record: AttemptRecord {
+            number: AttemptNumber(row.get(1)?),
+            runner: RunnerName::new(row.get_ref(2)?.as_str()?),
+            started: WallMs(row.get::<_, i64>(3)? as u64),
+            ended: WallMs(row.get::<_, i64>(4)? as u64),
+            outcome: codec::outcome_from(row.get_ref(5)?.as_str()?, detail.as_deref())?,
+            evidence: Evidence {
+                log_bytes: row.get::<_, i64>(8)? as u64,
+                log_crc32: row.get(9)?,
+                log_incomplete: row.get(10)?,
+                log_extents: row.get_ref(11)?.as_blob()?.into(),
+                outputs: codec::outputs_from_text(row.get_ref(12)?.as_str()?)?,
+                message: message.map(Into::into),
+            },
+        },
+    })
+}
+
+const GROUP: &str = "
+    SELECT group_id, name, owner, first_job, jobs, created_ms, finished_ms, document FROM job_group";
+
+fn group_view(db: &Connection, row: &Row<'_>) -> Result<GroupView, Boxed> {
+    let first_job: i64 = row.get(3)?;
+    let jobs: i64 = row.get(4)?;
+    let state = match row.get::<_, Option<i64>>(6)? {
+        Some(at) => GroupState::Finished { at: WallMs(at as u64) },
+        None => {
+            let mut statement = db.prepare_cached(
+                "-- source: store/sqlite/read.rs group_view
+                 SELECT count(*) FROM job_live WHERE job_id >= ?1 AND job_id < ?1 + ?2",
+            )?;
+            let open: i64 = statement.query_row([first_job, jobs], |row| row.get(0))?;
+            GroupState::Open { jobs: open as u64 }
+        }
+    };
+    Ok(GroupView {
+        id: GroupId(row.get::<_, i64>(0)? as u64),
+        group: NewGroup {
+            name: row.get_ref(1)?.as_str()?.into(),
+            owner: row.get_ref(2)?.as_str()?.into(),
+            document: row.get_ref(7)?.as_blob()?.into(),
+        },
+        first_job: JobId(first_job as u64),
+        jobs: jobs as u64,
+        created: WallMs(row.get::<_, i64>(5)? as u64),
+        state,
+    })
+}
+
+/// All rows of a query, each mapped.
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    map: impl Fn(&Row<'_>) -> Result<T, Boxed>,
+) -> Result<Vec<T>, Boxed> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(map(row)?);
+    }
+    Ok(found)
+}
+
+impl Reader for SqliteReader {
+    fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError> {
+        self.with("read a job", |db| {
+            let sql = format!("-- source: store/sqlite/read.rs job\n{JOB} WHERE s.job_id = ?");
+            Ok(all(db, &sql, [id.0 as i64], job_view)?.pop())
+        })
+    }
+
+    fn jobs(&self, filter: JobFilter) -> Result<Vec<JobView>, StoreError> {
+        self.with("list jobs", |db| {
+            let (mut first, mut last) = (0i64, i64::MAX);
+            if let Some(group) = filter.group {
+                // A group's jobs have consecutive ids, so no index is needed.
+                let range: Option<(i64, i64)> = db
+                    .prepare_cached("SELECT first_job, jobs FROM job_group WHERE group_id = ?")?
+                    .query_row([group.0 as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                let Some((start, count)) = range else { return Ok(Vec::new()) };
+                (first, last) = (start, start + count - 1);
+            }
+            if let Some(after) = filter.after {
+                if filter.newest_first {
+                    last = last.min(after.0 as i64 - 1);
+                } else {
+                    first = first.max(after.0 as i64 + 1);
+                }
+            }
+            let order = if filter.newest_first { "DESC" } else { "ASC" };
+            let sql = format!(
+                "-- source: store/sqlite/read.rs jobs\n{JOB} WHERE s.job_id BETWEEN ? AND ?
+                 ORDER BY s.job_id {order} LIMIT ?"
+            );
+            all(db, &sql, [first, last, filter.limit as i64], job_view)
+        })
+    }
+
+    fn attempts(&self, job: JobId) -> Result<Vec<AttemptView>, StoreError> {
+        self.with("read attempts", |db| {
+            let sql = format!(
+                "-- source: store/sqlite/read.rs attempts\n{ATTEMPT} WHERE job_id = ? ORDER BY number"
+            );
+            all(db, &sql, [job.0 as i64], attempt_view)
+        })
+    }
+
+    fn attempt(&self, job: JobId, number: AttemptNumber) -> Result<Option<AttemptView>, StoreError> {
+        self.with("read an attempt", |db| {
+            let sql = format!(
+                "-- source: store/sqlite/read.rs attempt\n{ATTEMPT} WHERE job_id = ? AND number = ?"
+            );
+            Ok(all(db, &sql, [job.0 as i64, i64::from(number.0)], attempt_view)?.pop())
+        })
+    }
+
+    fn payload(&self, job: JobId) -> Result<Option<Arc<[u8]>>, StoreError> {
+        self.with("read a job's payload", |db| {
+            let mut statement = db.prepare_cached(
+                "-- source: store/sqlite/read.rs payload
+                 SELECT payload FROM job_spec WHERE job_id = ?",
+            )?;
+            let payload = statement
+                .query_row([job.0 as i64], |row| Ok(Arc::from(row.get_ref(0)?.as_blob()?)))
+                .optional()?;
+            Ok(payload)
+        })
+    }
+
+    fn group(&self, id: GroupId) -> Result<Option<GroupView>, StoreError> {
+        self.with("read a group", |db| {
+            let sql = format!("-- source: store/sqlite/read.rs group\n{GROUP} WHERE group_id = ?");
+            Ok(all(db, &sql, [id.0 as i64], |row| group_view(db, row))?.pop())
+        })
+    }
+
+    fn groups(&self, before: Option<GroupId>, limit: usize) -> Result<Vec<GroupView>, StoreError> {
+        self.with("list groups", |db| {
+            let sql = format!(
+                "-- source: store/sqlite/read.rs groups\n{GROUP} WHERE group_id < ? ORDER BY group_id DESC LIMIT ?"
+            );
+            let before = before.map_or(i64::MAX, |id| id.0 as i64);
+            all(db, &sql, [before, limit as i64], |row| group_view(db, row))
+        })
+    }
+}

@@ -1,0 +1,433 @@
+//! The writer's statements: one function per change.
+
+use dispatcher::{Store, StoreError};
+use engine::ops::RunnerSpec;
+use engine::{Change, LiveJob, Place, Snapshot, StoredKey};
+use model::{
+    AttemptNumber, AttemptRecord, Cancel, GroupId, JobId, NewGroup, NewJob, Outcome, Priority,
+    RunnerName, Session, WallMs, limit,
+};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
+
+use crate::codec;
+
+/// The read-write connection.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Connection,
+}
+
+impl SqliteStore {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+}
+
+impl Store for SqliteStore {
+    fn load(&mut self) -> Result<Snapshot, StoreError> {
+        load(&self.connection).map_err(|error| StoreError::new("load what is live", error))
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        commit(&mut self.connection, changes)
+            .map_err(|error| StoreError::new("commit to the database", error))
+    }
+}
+
+fn commit(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for change in changes {
+        apply(&transaction, change)?;
+    }
+    transaction.commit()
+}
+
+/// Millisecond times and ids fit SQLite's signed integers; sessions and poll ids are any 64 bits and wrap.
+fn signed(value: u64) -> i64 {
+    value as i64
+}
+
+fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
+    match change {
+        Change::JobInserted { id, group, job, at } => {
+            job_spec_insert(db, *id, *group, job, *at)?;
+            job_live_put_queued(db, *id, 0, 0, 0, *at)
+        }
+        Change::JobQueued { id, slice, attempts, lost, at } => {
+            job_live_put_queued(db, *id, *slice, *attempts, *lost, *at)
+        }
+        Change::JobRunning { id, attempt, runner, session, poll, at } => {
+            job_live_set_running(db, *id, *attempt, runner, *session, *poll, *at)
+        }
+        Change::JobCancelRequested { id } => job_live_set_cancel(db, *id),
+        Change::AttemptEnded { id, record } => attempt_insert(db, *id, record),
+        Change::JobFinished { id, outcome, attempts, at, group: _ } => {
+            job_done_insert(db, *id, outcome, *attempts, *at)?;
+            job_live_delete(db, *id)
+        }
+        Change::JobRevived { id, attempts, at } => {
+            job_done_delete(db, *id)?;
+            job_live_put_queued(db, *id, 0, *attempts, 0, *at)
+        }
+        Change::GroupInserted { id, group, first_job, jobs, at } => {
+            job_group_insert(db, *id, group, *first_job, *jobs, *at)
+        }
+        Change::GroupReopened { id, at: _ } => job_group_set_finished(db, *id, None),
+        Change::GroupFinished { id, at } => job_group_set_finished(db, *id, Some(*at)),
+        Change::RunnerPut { runner, draining, at } => runner_put(db, runner, *draining, *at),
+        Change::RunnerRemoved { name, at: _ } => runner_delete(db, name),
+        Change::KeyPut { key, body, first_job, jobs, group, at } => {
+            key_insert(db, &StoredKey { key: *key, body: *body, first_job: *first_job, jobs: *jobs, group: *group }, *at)
+        }
+        Change::KeyRemoved { key } => key_delete(db, key),
+    }
+}
+
+/// A statement that must have changed exactly one row; anything else is a store that does not match the engine.
+fn exactly_one(changed: usize) -> rusqlite::Result<()> {
+    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+}
+
+fn job_spec_insert(
+    db: &Connection,
+    id: JobId,
+    group: Option<GroupId>,
+    job: &NewJob,
+    at: WallMs,
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_spec_insert
+         INSERT INTO job_spec (job_id, group_id, queue, owner, priority, slices, timeout_ms, retries, created_ms, payload)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let changed = statement.execute(params![
+        signed(id.0),
+        group.map(|group| signed(group.0)),
+        &*job.queue,
+        &*job.owner,
+        job.priority.0,
+        codec::slices_to_text(&job.slices),
+        job.timeout_ms.map(signed),
+        job.lost_runner_retries,
+        signed(at.0),
+        &*job.payload,
+    ])?;
+    exactly_one(changed)
+}
+
+fn job_live_put_queued(
+    db: &Connection,
+    id: JobId,
+    slice: u32,
+    attempts: u32,
+    lost: u32,
+    at: WallMs,
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_live_put_queued
+         INSERT OR REPLACE INTO job_live (job_id, state, slice, attempts, lost, since_ms)
+         VALUES (?, 'queued', ?, ?, ?, ?)",
+    )?;
+    let changed = statement.execute(params![signed(id.0), slice, attempts, lost, signed(at.0)])?;
+    exactly_one(changed)
+}
+
+fn job_live_set_running(
+    db: &Connection,
+    id: JobId,
+    attempt: AttemptNumber,
+    runner: &RunnerName,
+    session: Session,
+    poll: u64,
+    at: WallMs,
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_live_set_running
+         UPDATE job_live SET state = 'running', attempts = ?, runner = ?, session = ?, poll = ?, since_ms = ?
+         WHERE job_id = ? AND state = 'queued' AND attempts < ?1",
+    )?;
+    let changed = statement.execute(params![
+        attempt.0,
+        runner.as_str(),
+        signed(session.0),
+        signed(poll),
+        signed(at.0),
+        signed(id.0),
+    ])?;
+    exactly_one(changed)
+}
+
+fn job_live_set_cancel(db: &Connection, id: JobId) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_live_set_cancel
+         UPDATE job_live SET cancel = 1 WHERE job_id = ? AND state = 'running'",
+    )?;
+    exactly_one(statement.execute([signed(id.0)])?)
+}
+
+fn job_live_delete(db: &Connection, id: JobId) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_live_delete
+         DELETE FROM job_live WHERE job_id = ?",
+    )?;
+    exactly_one(statement.execute([signed(id.0)])?)
+}
+
+fn job_done_insert(
+    db: &Connection,
+    id: JobId,
+    outcome: &Outcome,
+    attempts: u32,
+    at: WallMs,
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_done_insert
+         INSERT INTO job_done (job_id, outcome, detail, attempts, ended_ms) VALUES (?, ?, ?, ?, ?)",
+    )?;
+    let detail = codec::outcome_detail(outcome);
+    let changed =
+        statement.execute(params![signed(id.0), outcome.name(), detail, attempts, signed(at.0)])?;
+    exactly_one(changed)
+}
+
+fn job_done_delete(db: &Connection, id: JobId) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_done_delete
+         DELETE FROM job_done WHERE job_id = ?",
+    )?;
+    exactly_one(statement.execute([signed(id.0)])?)
+}
+
+fn attempt_insert(db: &Connection, id: JobId, record: &AttemptRecord) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs attempt_insert
+         INSERT INTO attempt (job_id, number, runner, started_ms, ended_ms, outcome, detail, message, log_bytes,
+                              log_crc32, log_incomplete, log_extents, outputs)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let evidence = &record.evidence;
+    let changed = statement.execute(params![
+        signed(id.0),
+        record.number.0,
+        record.runner.as_str(),
+        signed(record.started.0),
+        signed(record.ended.0),
+        record.outcome.name(),
+        codec::outcome_detail(&record.outcome),
+        evidence.message.as_deref(),
+        signed(evidence.log_bytes),
+        evidence.log_crc32,
+        evidence.log_incomplete,
+        &*evidence.log_extents,
+        codec::outputs_to_text(&evidence.outputs),
+    ])?;
+    exactly_one(changed)
+}
+
+fn job_group_insert(
+    db: &Connection,
+    id: GroupId,
+    group: &NewGroup,
+    first_job: JobId,
+    jobs: u64,
+    at: WallMs,
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_group_insert
+         INSERT INTO job_group (group_id, name, owner, first_job, jobs, created_ms, document)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let changed = statement.execute(params![
+        signed(id.0),
+        &*group.name,
+        &*group.owner,
+        signed(first_job.0),
+        signed(jobs),
+        signed(at.0),
+        &*group.document,
+    ])?;
+    exactly_one(changed)
+}
+
+fn job_group_set_finished(db: &Connection, id: GroupId, at: Option<WallMs>) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs job_group_set_finished
+         UPDATE job_group SET finished_ms = ?1 WHERE group_id = ?2 AND (finished_ms IS NULL) = (?1 IS NOT NULL)",
+    )?;
+    exactly_one(statement.execute(params![at.map(|at| signed(at.0)), signed(id.0)])?)
+}
+
+fn runner_put(db: &Connection, runner: &RunnerSpec, draining: bool, at: WallMs) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs runner_put
+         INSERT OR REPLACE INTO runner (name, session, slots, draining, queues, dimensions, changed_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let queues: Vec<&str> = runner.queues.iter().map(|queue| &**queue).collect();
+    let changed = statement.execute(params![
+        runner.name.as_str(),
+        signed(runner.session.0),
+        runner.slots,
+        draining,
+        serde_json::json!(queues).to_string(),
+        codec::dimensions_to_text(&runner.dimensions),
+        signed(at.0),
+    ])?;
+    exactly_one(changed)
+}
+
+fn runner_delete(db: &Connection, name: &RunnerName) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs runner_delete
+         DELETE FROM runner WHERE name = ?",
+    )?;
+    // A runner that was made up for a job without its row has none to delete.
+    statement.execute([name.as_str()]).map(drop)
+}
+
+fn key_insert(db: &Connection, key: &StoredKey, at: WallMs) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs key_insert
+         INSERT INTO idempotency_key (key, body, first_job, jobs, group_id, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
+    )?;
+    let changed = statement.execute(params![
+        key.key,
+        key.body,
+        signed(key.first_job.0),
+        signed(key.jobs),
+        key.group.map(|group| signed(group.0)),
+        signed(at.0),
+    ])?;
+    exactly_one(changed)
+}
+
+fn key_delete(db: &Connection, key: &[u8; 16]) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/write.rs key_delete
+         DELETE FROM idempotency_key WHERE key = ?",
+    )?;
+    exactly_one(statement.execute([key])?)
+}
+
+fn load(db: &Connection) -> Result<Snapshot, Box<dyn std::error::Error + Send + Sync>> {
+    let highest = |table: &str, column: &str| -> rusqlite::Result<u64> {
+        let sql = format!("SELECT coalesce(max({column}), 0) FROM {table}");
+        db.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(|id| id as u64)
+    };
+    Ok(Snapshot {
+        next_job: highest("job_spec", "job_id")? + 1,
+        next_group: highest("job_group", "group_id")? + 1,
+        jobs: load_jobs(db)?,
+        runners: load_runners(db)?,
+        keys: load_keys(db)?,
+    })
+}
+
+fn load_jobs(db: &Connection) -> Result<Vec<LiveJob>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut statement = db.prepare(
+        "-- source: store/sqlite/write.rs load_jobs
+         SELECT job_id, group_id, queue, owner, priority, slices, timeout_ms, retries,
+                state, slice, attempts, lost, runner, session, poll, since_ms, cancel
+         FROM job_live JOIN job_spec USING (job_id) ORDER BY job_id",
+    )?;
+    // Queues, owners and slices repeat: the same text is the same value, once in memory.
+    let mut names: std::collections::HashMap<String, std::sync::Arc<str>> = Default::default();
+    let mut slices: std::collections::HashMap<String, std::sync::Arc<[model::Slice]>> =
+        Default::default();
+    let mut jobs = Vec::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let mut name = |index| -> rusqlite::Result<std::sync::Arc<str>> {
+            let text = row.get_ref(index)?.as_str()?;
+            if let Some(name) = names.get(text) {
+                return Ok(name.clone());
+            }
+            let name: std::sync::Arc<str> = text.into();
+            names.insert(text.to_owned(), name.clone());
+            Ok(name)
+        };
+        let (queue, owner) = (name(2)?, name(3)?);
+        let text = row.get_ref(5)?.as_str()?;
+        let of_job = match slices.get(text) {
+            Some(known) => known.clone(),
+            None => {
+                let read = codec::slices_from_text(text)?;
+                slices.insert(text.to_owned(), read.clone());
+                read
+            }
+        };
+        jobs.push(LiveJob {
+            id: JobId(row.get::<_, i64>(0)? as u64),
+            group: row.get::<_, Option<i64>>(1)?.map(|id| GroupId(id as u64)),
+            job: std::sync::Arc::new(NewJob {
+                queue,
+                owner,
+                priority: Priority(row.get(4)?),
+                slices: of_job,
+                timeout_ms: row.get::<_, Option<i64>>(6)?.map(|ms| ms as u64),
+                lost_runner_retries: row.get(7)?,
+                payload: [].into(),
+            }),
+            attempts: row.get(10)?,
+            lost: row.get(11)?,
+            place: place(row)?,
+        });
+    }
+    Ok(jobs)
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    let slice = row.get(9)?;
+    if row.get_ref(8)?.as_str()? == "queued" {
+        return Ok(Place::Queued { slice });
+    }
+    Ok(Place::Running {
+        attempt: AttemptNumber(row.get(10)?),
+        slice,
+        runner: RunnerName::new(row.get_ref(12)?.as_str()?),
+        session: Session(row.get::<_, i64>(13)? as u64),
+        poll: row.get::<_, i64>(14)? as u64,
+        since: WallMs(row.get::<_, i64>(15)? as u64),
+        cancel: if row.get(16)? { Cancel::Requested } else { Cancel::None },
+    })
+}
+
+fn load_runners(
+    db: &Connection,
+) -> Result<Vec<(RunnerSpec, bool)>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut statement = db.prepare(
+        "-- source: store/sqlite/write.rs load_runners
+         SELECT name, session, slots, draining, queues, dimensions FROM runner ORDER BY name",
+    )?;
+    let mut runners = Vec::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let queues: Vec<String> = serde_json::from_str(row.get_ref(4)?.as_str()?)?;
+        let spec = RunnerSpec {
+            name: RunnerName::new(row.get_ref(0)?.as_str()?),
+            session: Session(row.get::<_, i64>(1)? as u64),
+            slots: row.get(2)?,
+            queues: queues.iter().map(|queue| queue.as_str().into()).collect(),
+            dimensions: codec::dimensions_from_text(row.get_ref(5)?.as_str()?)?,
+        };
+        runners.push((spec, row.get(3)?));
+    }
+    Ok(runners)
+}
+
+fn load_keys(db: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
+    let mut statement = db.prepare(
+        "-- source: store/sqlite/write.rs load_keys
+         SELECT key, body, first_job, jobs, group_id FROM idempotency_key ORDER BY created_ms DESC LIMIT ?",
+    )?;
+    let rows = statement.query_map([limit::IDEMPOTENCY_KEYS as i64], |row| {
+        Ok(StoredKey {
+            key: row.get(0)?,
+            body: row.get(1)?,
+            first_job: JobId(row.get::<_, i64>(2)? as u64),
+            jobs: row.get::<_, i64>(3)? as u64,
+            group: row.get::<_, Option<i64>>(4)?.map(|id| GroupId(id as u64)),
+        })
+    })?;
+    rows.collect()
+}
