@@ -100,7 +100,11 @@ impl Cas {
     }
 
     /// Stores what a reader gives.
-    pub fn put_from(&self, reader: &mut dyn Read, wanted: Option<Digest>) -> Result<Digest, CasError> {
+    pub fn put_from(
+        &self,
+        reader: &mut dyn Read,
+        wanted: Option<Digest>,
+    ) -> Result<Digest, CasError> {
         let mut upload = self.begin()?;
         let mut buffer = vec![0; 128 * 1024];
         loop {

@@ -164,20 +164,28 @@ impl Logs {
         let mut last = None;
         for entry in fs::read_dir(root).map_err(fail)? {
             let name = entry.map_err(fail)?.file_name();
-            let number = name.to_str().and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
+            let number =
+                name.to_str().and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
             last = last.max(number);
         }
         let number = last.unwrap_or(1);
         let path = segment_path(root, number);
         let fail = |source| LogError::Io { path: path.clone(), source };
-        let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let options =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = Arc::new(options.map_err(fail)?);
         let (live, end) = recover(&file, number).map_err(fail)?;
         file.set_len(end).map_err(fail)?;
         file.sync_all().map_err(fail)?;
         File::open(root).and_then(|folder| folder.sync_all()).map_err(fail)?;
-        let active =
-            Active { number, file: file.clone(), end, live, unsynced: Vec::new(), buffer: Vec::new() };
+        let active = Active {
+            number,
+            file: file.clone(),
+            end,
+            live,
+            unsynced: Vec::new(),
+            buffer: Vec::new(),
+        };
         Ok(Self {
             root: root.to_owned(),
             active: Mutex::new(active),
@@ -239,7 +247,10 @@ impl Logs {
     /// Length and checksum of the live log; zero of one that has no bytes.
     pub fn summary(&self, job: JobId, attempt: AttemptNumber) -> (u64, u32) {
         let active = self.active.lock();
-        active.live.get(&(job, attempt)).map_or((0, 0), |live| (live.state.length, live.state.crc32))
+        active
+            .live
+            .get(&(job, attempt))
+            .map_or((0, 0), |live| (live.state.length, live.state.crc32))
     }
 
     /// Takes the log out of memory: its attempt is over, and the caller keeps the extents.
@@ -284,7 +295,12 @@ impl Logs {
     }
 
     /// Reads up to `max` bytes of a log from `offset`, through its extents.
-    pub fn read_extents(&self, extents: &Extents, offset: u64, max: usize) -> Result<Vec<u8>, LogError> {
+    pub fn read_extents(
+        &self,
+        extents: &Extents,
+        offset: u64,
+        max: usize,
+    ) -> Result<Vec<u8>, LogError> {
         let mut out = Vec::new();
         let mut start = 0u64;
         for (segment, position, length) in &extents.0 {
@@ -414,7 +430,8 @@ fn recover(file: &File, number: u32) -> io::Result<(BTreeMap<Key, Live>, u64)> {
         match header[0] {
             CARRY => {
                 let mut rest = &data[..];
-                let (Some(total), Some(crc32)) = (take_varint(&mut rest), take_varint(&mut rest)) else {
+                let (Some(total), Some(crc32)) = (take_varint(&mut rest), take_varint(&mut rest))
+                else {
                     break;
                 };
                 let Some(extents) = Extents::decode(rest) else { break };

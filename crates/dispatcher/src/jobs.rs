@@ -32,13 +32,22 @@ pub enum AppendReply {
 /// What became of a completion.
 #[derive(Debug)]
 pub enum CompleteReply {
-    Finished { recorded: Outcome },
+    Finished {
+        recorded: Outcome,
+    },
     /// It was complete already, with the same content (I14).
-    Already { recorded: Outcome },
+    Already {
+        recorded: Outcome,
+    },
     /// It was complete already, with another content. Nothing changed.
-    Conflict { recorded: Outcome },
+    Conflict {
+        recorded: Outcome,
+    },
     /// The log is not all here: send from `have`, or say that it is incomplete.
-    LogIncomplete { have: u64, crc32: u32 },
+    LogIncomplete {
+        have: u64,
+        crc32: u32,
+    },
     Fenced(Fenced),
 }
 
@@ -77,8 +86,15 @@ impl Dispatcher {
     }
 
     /// Adds to the log. The reply says how much survives what; nothing waits for a sync here.
-    pub fn append_log(&self, job: JobId, token: LeaseToken, offset: u64, bytes: &[u8]) -> AppendReply {
-        let allowed = self.ungated(|core, now| core.engine.append_log(AppendLogOp { job, token }, now));
+    pub fn append_log(
+        &self,
+        job: JobId,
+        token: LeaseToken,
+        offset: u64,
+        bytes: &[u8],
+    ) -> AppendReply {
+        let allowed =
+            self.ungated(|core, now| core.engine.append_log(AppendLogOp { job, token }, now));
         let (attempt, cancel) = match allowed {
             AppendLogOutcome::Allowed { attempt, cancel } => (attempt, cancel),
             AppendLogOutcome::Fenced(fenced) => return AppendReply::Fenced(fenced),
@@ -146,8 +162,13 @@ impl Dispatcher {
         let same = same_outcome
             && stored.outputs == evidence.outputs
             && (evidence.log_incomplete
-                || (stored.log_bytes, stored.log_crc32) == (evidence.log_bytes, evidence.log_crc32));
-        if same { CompleteReply::Already { recorded } } else { CompleteReply::Conflict { recorded } }
+                || (stored.log_bytes, stored.log_crc32)
+                    == (evidence.log_bytes, evidence.log_crc32));
+        if same {
+            CompleteReply::Already { recorded }
+        } else {
+            CompleteReply::Conflict { recorded }
+        }
     }
 
     pub async fn release(&self, op: ReleaseOp) -> ReleaseOutcome {
@@ -181,7 +202,8 @@ impl Dispatcher {
                         return Ok(Some(RetryReply::AlreadyLive));
                     };
                     let payload = view.job.payload.clone();
-                    let op = RetryOp { id, job: view.job, group: view.group, attempts: view.attempts };
+                    let op =
+                        RetryOp { id, job: view.job, group: view.group, attempts: view.attempts };
                     let outcome = core.engine.retry(op, now);
                     Ok(Some(match outcome {
                         RetryOutcome::Queued => {

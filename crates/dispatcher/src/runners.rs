@@ -138,6 +138,11 @@ impl Dispatcher {
         }
     }
 
+    /// See [`engine::Engine::token_of`].
+    pub fn token_of(&self, job: model::JobId, runner: &RunnerName) -> Option<model::LeaseToken> {
+        self.shared.core.lock().engine.token_of(job, runner)
+    }
+
     pub fn runners(&self) -> Vec<RunnerInfo> {
         self.shared.core.lock().engine.runners()
     }

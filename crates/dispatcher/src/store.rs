@@ -44,7 +44,8 @@ pub trait Reader: Send + Sync {
 
     fn attempts(&self, job: JobId) -> Result<Vec<AttemptView>, StoreError>;
 
-    fn attempt(&self, job: JobId, number: AttemptNumber) -> Result<Option<AttemptView>, StoreError>;
+    fn attempt(&self, job: JobId, number: AttemptNumber)
+    -> Result<Option<AttemptView>, StoreError>;
 
     /// The payload of a job: what a grant sends when memory does not have it.
     fn payload(&self, job: JobId) -> Result<Option<Arc<[u8]>>, StoreError>;

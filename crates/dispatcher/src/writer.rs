@@ -25,7 +25,9 @@ pub(crate) fn run(shared: &Shared, mut store: Box<dyn Store>, on_fatal: &OnFatal
             .logs
             .sync()
             .map_err(|error| StoreError::new("make logs durable", error))
-            .and_then(|()| if batch.changes.is_empty() { Ok(()) } else { store.commit(&batch.changes) });
+            .and_then(
+                |()| if batch.changes.is_empty() { Ok(()) } else { store.commit(&batch.changes) },
+            );
         if let Err(error) = written {
             // Dropping the batch drops its replies unsent. What is on the disk decides at the next start.
             on_fatal(&error);

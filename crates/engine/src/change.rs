@@ -12,9 +12,20 @@ use crate::ops::RunnerSpec;
 /// One row change. The store applies them in order; every batch is one transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    JobInserted { id: JobId, group: Option<GroupId>, job: Arc<NewJob>, at: WallMs },
+    JobInserted {
+        id: JobId,
+        group: Option<GroupId>,
+        job: Arc<NewJob>,
+        at: WallMs,
+    },
     /// Queued, again or in another slice. `attempts` is how many there were; `lost` how many ended with a lost runner.
-    JobQueued { id: JobId, slice: u32, attempts: u32, lost: u32, at: WallMs },
+    JobQueued {
+        id: JobId,
+        slice: u32,
+        attempts: u32,
+        lost: u32,
+        at: WallMs,
+    },
     JobRunning {
         id: JobId,
         attempt: AttemptNumber,
@@ -23,18 +34,61 @@ pub enum Change {
         poll: u64,
         at: WallMs,
     },
-    JobCancelRequested { id: JobId },
-    AttemptEnded { id: JobId, record: AttemptRecord },
-    JobFinished { id: JobId, group: Option<GroupId>, outcome: Outcome, attempts: u32, at: WallMs },
+    JobCancelRequested {
+        id: JobId,
+    },
+    AttemptEnded {
+        id: JobId,
+        record: AttemptRecord,
+    },
+    JobFinished {
+        id: JobId,
+        group: Option<GroupId>,
+        outcome: Outcome,
+        attempts: u32,
+        at: WallMs,
+    },
     /// A finished job is live again: a retry.
-    JobRevived { id: JobId, attempts: u32, at: WallMs },
-    GroupInserted { id: GroupId, group: NewGroup, first_job: JobId, jobs: u64, at: WallMs },
-    GroupReopened { id: GroupId, at: WallMs },
-    GroupFinished { id: GroupId, at: WallMs },
-    RunnerPut { runner: RunnerSpec, draining: bool, at: WallMs },
-    RunnerRemoved { name: RunnerName, at: WallMs },
-    KeyPut { key: [u8; 16], body: [u8; 16], first_job: JobId, jobs: u64, group: Option<GroupId>, at: WallMs },
-    KeyRemoved { key: [u8; 16] },
+    JobRevived {
+        id: JobId,
+        attempts: u32,
+        at: WallMs,
+    },
+    GroupInserted {
+        id: GroupId,
+        group: NewGroup,
+        first_job: JobId,
+        jobs: u64,
+        at: WallMs,
+    },
+    GroupReopened {
+        id: GroupId,
+        at: WallMs,
+    },
+    GroupFinished {
+        id: GroupId,
+        at: WallMs,
+    },
+    RunnerPut {
+        runner: RunnerSpec,
+        draining: bool,
+        at: WallMs,
+    },
+    RunnerRemoved {
+        name: RunnerName,
+        at: WallMs,
+    },
+    KeyPut {
+        key: [u8; 16],
+        body: [u8; 16],
+        first_job: JobId,
+        jobs: u64,
+        group: Option<GroupId>,
+        at: WallMs,
+    },
+    KeyRemoved {
+        key: [u8; 16],
+    },
 }
 
 /// One poll that waits for work. Chosen by the driver, unique among the polls that are parked.
@@ -58,9 +112,19 @@ pub struct Lease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// A parked poll got work; empty when its wait ended, its runner drains or a newer session took over.
-    PollAnswered { poll: PollKey, leases: Vec<Lease> },
+    PollAnswered {
+        poll: PollKey,
+        leases: Vec<Lease>,
+    },
     /// Somebody wants this runner's job to stop: wake its heartbeat.
-    CancelNotice { runner: RunnerName },
-    JobFinished { job: JobId, group: Option<GroupId> },
-    GroupFinished { group: GroupId },
+    CancelNotice {
+        runner: RunnerName,
+    },
+    JobFinished {
+        job: JobId,
+        group: Option<GroupId>,
+    },
+    GroupFinished {
+        group: GroupId,
+    },
 }

@@ -17,6 +17,8 @@ pub struct Config {
     pub live_jobs_max: usize,
     /// SECURITY: the key of all lease tokens. Kept outside the database.
     pub token_key: [u8; 32],
+    #[cfg(feature = "planted-bugs")]
+    pub bug: Option<crate::Bug>,
 }
 
 impl Config {
@@ -29,6 +31,8 @@ impl Config {
             runner_gone_ms: 120_000,
             live_jobs_max: model::limit::LIVE_JOBS,
             token_key,
+            #[cfg(feature = "planted-bugs")]
+            bug: None,
         }
     }
 }

@@ -13,7 +13,10 @@ use crate::state::Engine;
 pub enum Explanation {
     /// Finished or never there: the store knows.
     NotLive,
-    Running { attempt: AttemptNumber, runner: RunnerName },
+    Running {
+        attempt: AttemptNumber,
+        runner: RunnerName,
+    },
     Waiting(SliceExplanation),
 }
 
@@ -60,7 +63,8 @@ impl Engine {
             let met = if key == crate::matcher::ID {
                 alternatives.iter().any(|name| self.runner_ix.contains_key(&RunnerName::new(name)))
             } else {
-                of_queue().any(|(_, p)| alternatives.iter().any(|v| p.key.dimensions.offers(key, v)))
+                of_queue()
+                    .any(|(_, p)| alternatives.iter().any(|v| p.key.dimensions.offers(key, v)))
             };
             if !met {
                 let values: Vec<&str> = alternatives.iter().map(String::as_str).collect();
@@ -144,11 +148,19 @@ impl fmt::Display for SliceExplanation {
         match (self.busy, self.draining, idle) {
             (busy, 0, 0) if busy == self.matching => f.write_str(", all busy")?,
             (0, draining, 0) if draining == self.matching => f.write_str(", all draining")?,
-            _ => write!(f, ": {} busy, {} draining, {idle} with a free slot", self.busy, self.draining)?,
+            _ => write!(
+                f,
+                ": {} busy, {} draining, {idle} with a free slot",
+                self.busy, self.draining
+            )?,
         }
         write!(f, "; {} ahead of it", plural(self.ahead, "job is", "jobs are"))?;
         if self.lost > 0 {
-            write!(f, "; {} lost its runner before", plural(self.lost as usize, "attempt", "attempts"))?;
+            write!(
+                f,
+                "; {} lost its runner before",
+                plural(self.lost as usize, "attempt", "attempts")
+            )?;
         }
         Ok(())
     }

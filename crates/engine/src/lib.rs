@@ -7,6 +7,7 @@
 //! engine writes the changes in order and shows nobody an outcome or an effect before they are durable (I4).
 #![forbid(unsafe_code)]
 
+mod bugs;
 mod change;
 mod config;
 mod explain;
@@ -20,6 +21,7 @@ mod state;
 mod timers;
 mod token;
 
+pub use bugs::Bug;
 pub use change::{Change, Effect, Lease, PollKey};
 pub use config::Config;
 pub use explain::{Explanation, SliceExplanation};

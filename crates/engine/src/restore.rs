@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{AttemptNumber, Cancel, Dimensions, GroupId, JobId, NewJob, Now, RunnerName, Session, WallMs};
+use model::{
+    AttemptNumber, Cancel, Dimensions, GroupId, JobId, NewJob, Now, RunnerName, Session, WallMs,
+};
 
+use crate::Bug;
 use crate::config::Config;
 use crate::job::{JobPlace, Running};
 use crate::ops::RunnerSpec;
@@ -39,7 +42,9 @@ pub struct LiveJob {
 
 #[derive(Clone, Debug)]
 pub enum Place {
-    Queued { slice: u32 },
+    Queued {
+        slice: u32,
+    },
     Running {
         attempt: AttemptNumber,
         slice: u32,
@@ -123,7 +128,9 @@ impl Engine {
                 let runner = &mut self.runners[ix];
                 runner.jobs.insert(id);
                 runner.slots = runner.slots.max(runner.jobs.len() as u32);
-                let lease_until_ms = now.mono_ms + self.config.lease_ms;
+                let term =
+                    if self.config.has(Bug::CountDowntime) { 0 } else { self.config.lease_ms };
+                let lease_until_ms = now.mono_ms + term;
                 let grace = self.config.timeout_grace_ms;
                 let timeout = job.timeout_ms.map(|ms| ms.saturating_add(grace));
                 let timeout_at_ms = timeout.map(|ms| now.mono_ms.saturating_add(ms));
@@ -131,7 +138,9 @@ impl Engine {
                     Cancel::None => None,
                     Cancel::Requested => Some(now.mono_ms + self.config.cancel_grace_ms),
                 };
-                self.timers.set(lease_until_ms, Timer::Lease(id, attempt));
+                if !self.config.has(Bug::ForgetLeaseTimerOnRestore) {
+                    self.timers.set(lease_until_ms, Timer::Lease(id, attempt));
+                }
                 if let Some(at) = timeout_at_ms {
                     self.timers.set(at, Timer::Timeout(id, attempt));
                 }

@@ -7,6 +7,7 @@ use model::{
     AttemptNumber, AttemptRecord, Cancel, Evidence, GroupId, JobId, Now, Outcome, RunnerName,
 };
 
+use crate::Bug;
 use crate::change::{Change, Effect, Lease, PollKey};
 use crate::config::Config;
 use crate::idmap::JobMap;
@@ -93,10 +94,15 @@ impl Owners {
 impl Engine {
     /// An empty engine. A store with something in it goes through [`Engine::restore`].
     pub fn new(config: Config) -> Self {
+        let bugs = crate::matcher::MatcherBugs {
+            invert_priority: config.has(Bug::InvertPriority),
+            no_turns: config.has(Bug::NoTurns),
+            any_key: config.has(Bug::MatchAnyAlternativeKey),
+        };
         Self {
             config,
             jobs: JobMap::default(),
-            matcher: Matcher::default(),
+            matcher: Matcher::new(bugs),
             runners: Slab::default(),
             runner_ix: BTreeMap::new(),
             owners: Owners::default(),
@@ -198,8 +204,7 @@ impl Engine {
         }
         if next == count {
             // The last slice decides the word: it was passed over for want of a runner, or its time was up.
-            let outcome =
-                if slice < count { Outcome::NoResource } else { Outcome::Expired };
+            let outcome = if slice < count { Outcome::NoResource } else { Outcome::Expired };
             self.finish(id, outcome, now);
             return;
         }
@@ -232,11 +237,12 @@ impl Engine {
     /// Grants up to `want` jobs to a runner.
     pub(crate) fn grant(&mut self, ix: RunnerIx, want: u32, poll: u64, now: Now) -> Vec<Lease> {
         let runner = &self.runners[ix];
-        if runner.draining {
+        if runner.draining && !self.config.has(Bug::GrantWhileDraining) {
             return Vec::new();
         }
         let (profile, name, session) = (runner.profile, runner.name.clone(), runner.session);
-        let want = want.min(runner.free());
+        let beyond = self.config.has(Bug::GrantBeyondSlots);
+        let want = if beyond { want } else { want.min(runner.free()) };
         let mut leases = Vec::new();
         for _ in 0..want {
             let Some(id) = self.matcher.take(profile, &name) else { break };
@@ -293,12 +299,18 @@ impl Engine {
             });
         }
         let runner = &self.runners[ix];
-        invariant!(runner.jobs.len() as u32 <= runner.slots, "runner `{name}` has too many jobs");
+        invariant!(
+            beyond || runner.jobs.len() as u32 <= runner.slots,
+            "runner `{name}` has too many jobs"
+        );
         leases
     }
 
     /// Gives pending jobs of the touched shapes to parked polls. Called at the end of every op that may have queued a job.
     pub(crate) fn match_parked(&mut self, now: Now) {
+        if self.config.has(Bug::MissParkedPolls) {
+            self.touched.clear();
+        }
         while let Some(shape) = self.touched.pop_first() {
             while let Some(poll) = self.matcher.parked_for(shape) {
                 let (ix, parked) = self.unpark(poll).expect("a parked poll has a runner");
@@ -367,9 +379,13 @@ impl Engine {
         if let Some(at) = running.cancel_at_ms {
             self.timers.clear(at, Timer::CancelGrace(id, attempt));
         }
+        let keep = self.config.has(Bug::KeepSlotAfterComplete) && outcome != Outcome::RunnerLost;
         let runner = &mut self.runners[running.runner];
-        invariant!(runner.jobs.remove(&id), "job {id} is released twice");
+        invariant!(keep || runner.jobs.remove(&id), "job {id} is released twice");
         let started = running.started.unwrap_or(running.granted);
+        if self.config.has(Bug::ForgetAttemptRecord) && outcome == Outcome::RunnerLost {
+            return running;
+        }
         self.changes.push(Change::AttemptEnded {
             id,
             record: AttemptRecord {
@@ -396,13 +412,17 @@ impl Engine {
         let running = self.end_attempt(id, Outcome::RunnerLost, evidence, now);
         let job = self.jobs.get_mut(&id).expect("a running job is live");
         job.lost += u32::from(counts);
+        if self.config.has(Bug::ReuseAttemptNumber) {
+            job.attempts -= 1;
+        }
         if running.cancel == Cancel::Requested {
             self.finish(id, Outcome::Killed, now);
-        } else if job.lost > job.lost_runner_retries {
+        } else if job.lost > job.lost_runner_retries && !self.config.has(Bug::RetryLostForEver) {
             self.finish(id, Outcome::RunnerLost, now);
         } else {
             self.counts.requeued += 1;
-            self.enqueue(id, running.slice, None, now);
+            let recorded = self.config.has(Bug::ForgetToStoreRequeue).then_some(running.slice);
+            self.enqueue(id, running.slice, recorded, now);
         }
     }
 
@@ -425,8 +445,11 @@ impl Engine {
         let Some(group) = job.group else { return };
         let open = self.groups.get_mut(&group).expect("a live job's group is open");
         *open -= 1;
-        if *open == 0 {
-            self.groups.remove(&group);
+        let early = self.config.has(Bug::FinishGroupEarly) && *open == 1;
+        if *open == 0 || early {
+            if !early {
+                self.groups.remove(&group);
+            }
             self.changes.push(Change::GroupFinished { id: group, at: now.wall });
             self.effects.push(Effect::GroupFinished { group });
         }

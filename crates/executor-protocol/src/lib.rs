@@ -19,8 +19,8 @@ pub use job::{
 };
 pub use log_entry::{LogEntry, MarkRequest};
 pub use work::{
-    Claim, Completion, JobReport, JobReply, JobStatus, LogChunk, LogReply, OutcomeReport, OutputReport,
-    RegisterRequest, ReleaseRequest, WorkReply, WorkRequest,
+    Claim, Completion, JobReply, JobReport, JobStatus, LogChunk, LogReply, OutcomeReport,
+    OutputReport, RegisterRequest, ReleaseRequest, WorkReply, WorkRequest,
 };
 
 /// `Authorization: token-executor <token>`: a runner as a whole.

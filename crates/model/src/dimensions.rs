@@ -122,9 +122,8 @@ impl Requirements {
 
     /// Whether every key is offered with at least one of its alternatives.
     pub fn met_by(&self, offered: &Dimensions) -> bool {
-        self.iter().all(|(key, alternatives)| {
-            alternatives.iter().any(|value| offered.offers(key, value))
-        })
+        self.iter()
+            .all(|(key, alternatives)| alternatives.iter().any(|value| offered.offers(key, value)))
     }
 
     /// Each (key, alternatives) pair, in order.

@@ -78,8 +78,12 @@ pub enum Cancel {
 pub enum Outcome {
     Succeeded,
     /// The command said no, with this exit code.
-    Failed { exit: i32 },
-    TimedOut { which: TimeoutKind },
+    Failed {
+        exit: i32,
+    },
+    TimedOut {
+        which: TimeoutKind,
+    },
     /// Stopped before it began.
     Canceled,
     /// Stopped while it ran.
@@ -91,7 +95,9 @@ pub enum Outcome {
     /// Its runners vanished more often than it may be retried.
     RunnerLost,
     /// It could not be run as asked: `why` is for people.
-    Rejected { why: Arc<str> },
+    Rejected {
+        why: Arc<str>,
+    },
 }
 
 /// Which clock ran out.

@@ -3,8 +3,8 @@
 //! No I/O, no serde, no clock. Every other crate speaks these words; a door converts its wire's words into them in its
 //! own `convert.rs`.
 
-mod dimensions;
 mod digest;
+mod dimensions;
 mod ids;
 mod job;
 pub mod limit;

@@ -62,7 +62,8 @@ pub(crate) fn outputs_to_text(outputs: &[Output]) -> String {
     if outputs.is_empty() {
         return "[]".to_owned();
     }
-    let all = outputs.iter().map(|output| json!([&*output.name, output.digest.to_string(), output.size]));
+    let all =
+        outputs.iter().map(|output| json!([&*output.name, output.digest.to_string(), output.size]));
     Value::Array(all.collect()).to_string()
 }
 
@@ -144,7 +145,11 @@ mod tests {
     #[test]
     fn slices_round_trip() {
         let slices = [
-            Slice::waiting(Requirements::of(&[("os", "Linux|Mac"), ("os", "Debian"), ("cpu", "x")])),
+            Slice::waiting(Requirements::of(&[
+                ("os", "Linux|Mac"),
+                ("os", "Debian"),
+                ("cpu", "x"),
+            ])),
             Slice {
                 requirements: Requirements::default(),
                 expires_after_ms: Some(5),

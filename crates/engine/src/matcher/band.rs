@@ -98,7 +98,13 @@ impl Bands {
         self.len
     }
 
-    pub(super) fn push(&mut self, turns: &mut Turns, priority: Priority, owner: OwnerIx, job: JobId) {
+    pub(super) fn push(
+        &mut self,
+        turns: &mut Turns,
+        priority: Priority,
+        owner: OwnerIx,
+        job: JobId,
+    ) {
         let band = self.bands.entry(priority).or_default();
         let order = band.order.get_mut();
         match band.jobs.get_mut(&owner) {
@@ -120,7 +126,13 @@ impl Bands {
         self.len += 1;
     }
 
-    pub(super) fn remove(&mut self, turns: &mut Turns, priority: Priority, owner: OwnerIx, job: JobId) {
+    pub(super) fn remove(
+        &mut self,
+        turns: &mut Turns,
+        priority: Priority,
+        owner: OwnerIx,
+        job: JobId,
+    ) {
         let band = self.bands.get_mut(&priority).expect("the band of a pending job");
         let line = band.jobs.get_mut(&owner).expect("the line of a pending job");
         let order = band.order.get_mut();
@@ -168,11 +180,13 @@ impl Bands {
     /// How many jobs of this shape go before `job`, about: those of better priority, and the older ones of its own.
     pub(crate) fn ahead_of(&self, priority: Priority, job: JobId) -> usize {
         let better = self.bands.range(..priority);
-        let better: usize =
-            better.map(|(_, band)| band.jobs.values().map(|line| line.jobs.len()).sum::<usize>()).sum();
-        let same = self.bands.get(&priority).map_or(0, |band| {
-            band.jobs.values().map(|line| line.jobs.range(..job).count()).sum()
-        });
+        let better: usize = better
+            .map(|(_, band)| band.jobs.values().map(|line| line.jobs.len()).sum::<usize>())
+            .sum();
+        let same = self
+            .bands
+            .get(&priority)
+            .map_or(0, |band| band.jobs.values().map(|line| line.jobs.range(..job).count()).sum());
         better + same
     }
 }

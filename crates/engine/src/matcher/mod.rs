@@ -46,8 +46,7 @@ impl ShapeKey {
     fn served_by(&self, profile: &ProfileKey, name: Option<&RunnerName>) -> bool {
         profile.queues.contains(&self.queue)
             && self.requirements.iter().all(|(key, alternatives)| {
-                (key == ID
-                    && name.is_none_or(|name| alternatives.contains(name.as_str())))
+                (key == ID && name.is_none_or(|name| alternatives.contains(name.as_str())))
                     || (key != ID && alternatives.iter().any(|v| profile.dimensions.offers(key, v)))
             })
     }
@@ -89,8 +88,18 @@ pub(crate) struct Place {
     pub job: JobId,
 }
 
+/// Planted defects of matching.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MatcherBugs {
+    pub invert_priority: bool,
+    pub no_turns: bool,
+    pub any_key: bool,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Matcher {
+    /// See [`crate::Bug`]: the matcher has no configuration of its own.
+    pub bugs: MatcherBugs,
     shapes: Slab<Shape>,
     shape_ix: BTreeMap<ShapeKey, ShapeIx>,
     profiles: Slab<Profile>,
@@ -104,6 +113,10 @@ pub(crate) struct Matcher {
 }
 
 impl Matcher {
+    pub(crate) fn new(bugs: MatcherBugs) -> Self {
+        Self { bugs, ..Self::default() }
+    }
+
     pub(crate) fn shape(&self, ix: ShapeIx) -> &Shape {
         &self.shapes[ix]
     }
@@ -120,7 +133,6 @@ impl Matcher {
         self.pending
     }
 
-
     /// Names the shape once more, making it and its edges if it is new.
     pub(crate) fn shape_retain(&mut self, key: ShapeKey) -> ShapeIx {
         if let Some(ix) = self.shape_ix.get(&key) {
@@ -131,11 +143,13 @@ impl Matcher {
         let profiles = if pinned.is_some() {
             BTreeSet::new()
         } else {
-            let serving = self.profiles.iter().filter(|(_, p)| key.served_by(&p.key, None));
+            let loose = self.bugs.any_key;
+            let serving = self.profiles.iter().filter(|(_, p)| {
+                key.served_by(&p.key, None) || (loose && p.key.queues.contains(&key.queue))
+            });
             serving.map(|(ix, _)| ix).collect()
         };
-        let shape =
-            Shape { key: key.clone(), refs: 1, bands: Bands::default(), profiles, pinned };
+        let shape = Shape { key: key.clone(), refs: 1, bands: Bands::default(), profiles, pinned };
         let ix = self.shapes.insert(shape);
         self.shape_ix.insert(key, ix);
         ix
@@ -166,7 +180,8 @@ impl Matcher {
                 };
                 let ix = self.profiles.insert(profile);
                 self.profile_ix.insert(key.clone(), ix);
-                let serves = |shape: &Shape| shape.pinned.is_none() && shape.key.served_by(&key, None);
+                let serves =
+                    |shape: &Shape| shape.pinned.is_none() && shape.key.served_by(&key, None);
                 for (shape_ix, shape) in self.shapes.iter_mut().filter(|(_, s)| serves(s)) {
                     shape.profiles.insert(ix);
                     if !shape.bands.is_empty() {
@@ -196,6 +211,7 @@ impl Matcher {
 
     /// Puts a job in line.
     pub(crate) fn push(&mut self, place: Place) {
+        let place = self.bent(place);
         let shape = &mut self.shapes[place.shape];
         let was_empty = shape.bands.is_empty();
         shape.bands.push(&mut self.turns, place.priority, place.owner, place.job);
@@ -207,6 +223,19 @@ impl Matcher {
 
     /// Takes a job out of line, wherever it stands.
     pub(crate) fn remove(&mut self, place: Place) {
+        let place = self.bent(place);
+        self.remove_bent(place);
+    }
+
+    fn bent(&self, place: Place) -> Place {
+        if self.bugs.invert_priority {
+            Place { priority: Priority(255 - place.priority.0), ..place }
+        } else {
+            place
+        }
+    }
+
+    fn remove_bent(&mut self, place: Place) {
         let shape = &mut self.shapes[place.shape];
         shape.bands.remove(&mut self.turns, place.priority, place.owner, place.job);
         self.pending -= 1;
@@ -229,7 +258,11 @@ impl Matcher {
         }
         for profile in &shape.profiles {
             let all = &mut self.profiles[*profile].ready;
-            if ready { all.insert(ix) } else { all.remove(&ix) };
+            if ready {
+                all.insert(ix)
+            } else {
+                all.remove(&ix)
+            };
         }
     }
 
@@ -251,8 +284,10 @@ impl Matcher {
         }
         let (head, shape) = best?;
         let owner = self.shapes[shape].bands.owner_of_head(&head);
-        self.turns.served(head.priority, owner);
-        self.remove(Place { shape, priority: head.priority, owner, job: head.job });
+        if !self.bugs.no_turns {
+            self.turns.served(head.priority, owner);
+        }
+        self.remove_bent(Place { shape, priority: head.priority, owner, job: head.job });
         Some(head.job)
     }
 
@@ -297,7 +332,6 @@ impl Matcher {
         let serving = self.profiles.iter().filter(|(_, p)| shape.key.served_by(&p.key, None));
         serving.map(|(ix, _)| ix).collect()
     }
-
 
     pub(crate) fn is_pinned(&self, shape: ShapeIx) -> bool {
         self.shapes[shape].pinned.is_some()

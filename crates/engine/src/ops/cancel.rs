@@ -2,6 +2,7 @@
 
 use model::{Cancel, GroupId, JobId, Now, Outcome};
 
+use crate::Bug;
 use crate::change::{Change, Effect};
 use crate::job::JobPlace;
 use crate::state::Engine;
@@ -41,6 +42,11 @@ impl Engine {
             match &self.jobs[&id].place {
                 JobPlace::Queued { .. } => {
                     self.dequeue(id);
+                    if self.config.has(Bug::ForgetGroupOnCancel)
+                        && let Some(job) = self.jobs.get_mut(&id)
+                    {
+                        job.group = None;
+                    }
                     self.finish(id, Outcome::Canceled, now);
                     queued += 1;
                 }

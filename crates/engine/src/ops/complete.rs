@@ -3,6 +3,7 @@
 use model::{Cancel, Evidence, JobId, LeaseToken, Now, Outcome};
 
 use super::Fenced;
+use crate::Bug;
 use crate::state::Engine;
 
 /// Called when the attempt's log and outputs are durable; the caller has checked them.
@@ -29,6 +30,7 @@ impl Engine {
         }
         let running = self.jobs[&op.job].running().expect("a fenced job runs");
         let recorded = match running.cancel {
+            Cancel::Requested if self.config.has(Bug::ForgetCancelOnComplete) => op.outcome,
             Cancel::Requested => Outcome::Killed,
             Cancel::None => op.outcome,
         };

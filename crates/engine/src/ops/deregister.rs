@@ -14,7 +14,9 @@ pub struct DeregisterOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeregisterOutcome {
     /// It is forgotten; this many of its jobs were requeued or ended.
-    Gone { lost: usize },
+    Gone {
+        lost: usize,
+    },
     UnknownRunner,
 }
 

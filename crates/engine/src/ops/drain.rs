@@ -14,7 +14,9 @@ pub struct DrainOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainOutcome {
     /// It still runs this many jobs.
-    Done { running: usize },
+    Done {
+        running: usize,
+    },
     UnknownRunner,
 }
 

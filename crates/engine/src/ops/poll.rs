@@ -2,6 +2,7 @@
 
 use model::{Now, RunnerName, Session, limit};
 
+use crate::Bug;
 use crate::change::{Lease, PollKey};
 use crate::runner::Parked;
 use crate::state::Engine;
@@ -40,7 +41,7 @@ impl Engine {
             return PollOutcome::SessionSuperseded;
         }
         self.touch(ix, now);
-        if op.poll != 0 {
+        if op.poll != 0 && !self.config.has(Bug::GrantAgainOnRepeatedPoll) {
             let again = self.leases_of_poll(ix, op.poll, now);
             if !again.is_empty() {
                 self.counts.duplicates += 1;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::{Dimensions, Now, RunnerName, Session, limit};
 
+use crate::Bug;
 use crate::change::Change;
 use crate::matcher::{ProfileKey, RunnerIx};
 use crate::runner::Runner;
@@ -32,7 +33,9 @@ pub enum RegisterOutcome {
     Registered,
     /// A newer session of this name was here: this process must stop (I9).
     SessionSuperseded,
-    Refused { what: &'static str },
+    Refused {
+        what: &'static str,
+    },
 }
 
 impl Engine {
@@ -66,7 +69,7 @@ impl Engine {
         if spec.session < current {
             return RegisterOutcome::SessionSuperseded;
         }
-        if spec.session > current {
+        if spec.session > current && !self.config.has(Bug::KeepJobsOfOlderSession) {
             self.lose_jobs_of(ix, "a new process took over the runner's name", now);
             self.dismiss_polls(ix);
         }

@@ -16,7 +16,10 @@ pub struct RenewOp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenewOutcome {
     /// Of the jobs it named: those that are its own, and of these the ones that somebody wants stopped.
-    Renewed { known: Vec<JobId>, cancel: Vec<JobId> },
+    Renewed {
+        known: Vec<JobId>,
+        cancel: Vec<JobId>,
+    },
     UnknownRunner,
     SessionSuperseded,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::{GroupId, JobId, NewJob, Now};
 
+use crate::Bug;
 use crate::change::Change;
 use crate::state::Engine;
 
@@ -22,7 +23,9 @@ pub enum RetryOutcome {
     Queued,
     /// It is queued or running already.
     AlreadyLive,
-    TooManyLive { max: usize },
+    TooManyLive {
+        max: usize,
+    },
 }
 
 impl Engine {
@@ -34,7 +37,7 @@ impl Engine {
             return RetryOutcome::TooManyLive { max: self.config.live_jobs_max };
         }
         let mut job = self.admit(&op.job, op.group, now);
-        job.attempts = op.attempts;
+        job.attempts = if self.config.has(Bug::RestartAttemptsOnRetry) { 0 } else { op.attempts };
         self.jobs.insert(op.id, job);
         self.changes.push(Change::JobRevived { id: op.id, attempts: op.attempts, at: now.wall });
         if let Some(group) = op.group {

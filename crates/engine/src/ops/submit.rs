@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::{GroupId, JobId, NewGroup, NewJob, Now, limit};
 
+use crate::Bug;
 use crate::change::Change;
 use crate::job::{Job, JobPlace, SliceRef};
 use crate::matcher::ShapeKey;
@@ -22,9 +23,17 @@ pub struct SubmitOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitOutcome {
     /// Ids are consecutive from `first_job`, in the order of the jobs.
-    Accepted { first_job: JobId, jobs: u64, group: Option<GroupId> },
+    Accepted {
+        first_job: JobId,
+        jobs: u64,
+        group: Option<GroupId>,
+    },
     /// The same key and body came before: here is what came of it.
-    Duplicate { first_job: JobId, jobs: u64, group: Option<GroupId> },
+    Duplicate {
+        first_job: JobId,
+        jobs: u64,
+        group: Option<GroupId>,
+    },
     Refused(Refused),
 }
 
@@ -46,7 +55,7 @@ impl Engine {
         {
             self.counts.duplicates += 1;
             let KeyEntry { first_job, jobs, group, .. } = *known;
-            return if known.body == body {
+            return if known.body == body || self.config.has(Bug::IgnoreKeyBody) {
                 SubmitOutcome::Duplicate { first_job, jobs, group }
             } else {
                 SubmitOutcome::Refused(Refused::KeyReused)
@@ -61,13 +70,28 @@ impl Engine {
             let id = GroupId(self.next_group);
             self.next_group += 1;
             self.groups.insert(id, count);
-            self.changes.push(Change::GroupInserted { id, group, first_job, jobs: count, at: now.wall });
+            self.changes.push(Change::GroupInserted {
+                id,
+                group,
+                first_job,
+                jobs: count,
+                at: now.wall,
+            });
             id
         });
         if let Some((key, body)) = op.key {
             let entry = KeyEntry { body, first_job, jobs: count, group, put_ms: now.mono_ms };
             self.remember_key(key, entry);
-            self.changes.push(Change::KeyPut { key, body, first_job, jobs: count, group, at: now.wall });
+            if !self.config.has(Bug::ForgetKey) {
+                self.changes.push(Change::KeyPut {
+                    key,
+                    body,
+                    first_job,
+                    jobs: count,
+                    group,
+                    at: now.wall,
+                });
+            }
         }
         for job in op.jobs {
             self.insert(job, group, now);

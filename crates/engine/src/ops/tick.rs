@@ -2,6 +2,7 @@
 
 use model::{AttemptNumber, Cancel, Evidence, JobId, Now, Outcome, TimeoutKind, limit};
 
+use crate::Bug;
 use crate::change::{Change, Effect};
 use crate::job::JobPlace;
 use crate::state::Engine;
@@ -43,7 +44,9 @@ impl Engine {
     }
 
     fn lease_is_due(&mut self, id: JobId, attempt: AttemptNumber, now: Now) {
-        let Some(running) = self.jobs.get_mut(&id).and_then(|job| job.running_mut()) else { return };
+        let Some(running) = self.jobs.get_mut(&id).and_then(|job| job.running_mut()) else {
+            return;
+        };
         if running.attempt != attempt {
             return;
         }
@@ -56,7 +59,9 @@ impl Engine {
     }
 
     fn timeout_is_due(&mut self, id: JobId, attempt: AttemptNumber, now: Now) {
-        let Some(running) = self.jobs.get_mut(&id).and_then(|job| job.running_mut()) else { return };
+        let Some(running) = self.jobs.get_mut(&id).and_then(|job| job.running_mut()) else {
+            return;
+        };
         if running.attempt != attempt {
             return;
         }
@@ -69,7 +74,9 @@ impl Engine {
     }
 
     fn cancel_grace_is_due(&mut self, id: JobId, attempt: AttemptNumber, now: Now) {
-        let Some(running) = self.jobs.get_mut(&id).and_then(|job| job.running_mut()) else { return };
+        let Some(running) = self.jobs.get_mut(&id).and_then(|job| job.running_mut()) else {
+            return;
+        };
         if running.attempt != attempt || running.cancel != Cancel::Requested {
             return;
         }
@@ -78,11 +85,8 @@ impl Engine {
     }
 
     fn end_by_force(&mut self, id: JobId, outcome: Outcome, why: &str, now: Now) {
-        let evidence = Evidence {
-            message: Some(why.into()),
-            log_incomplete: true,
-            ..Evidence::default()
-        };
+        let evidence =
+            Evidence { message: Some(why.into()), log_incomplete: true, ..Evidence::default() };
         self.end_attempt(id, outcome.clone(), evidence, now);
         self.finish(id, outcome, now);
     }
@@ -98,6 +102,9 @@ impl Engine {
             return;
         }
         self.dequeue(id);
+        if self.config.has(Bug::DropJobOnSliceExpiry) {
+            return;
+        }
         self.enqueue(id, slice + 1, None, now);
     }
 

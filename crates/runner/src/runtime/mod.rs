@@ -1,7 +1,10 @@
 //! Where steps run. One folder per runtime, each with this shape; adding one costs a folder and a line here.
 
+pub mod process;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::job::{BoxFuture, Limits, Network};
 
@@ -31,7 +34,7 @@ pub enum Exit {
 
 /// A place in which the steps of one job run one after the other. Dropping it kills whatever still runs; `close` waits until
 /// nothing is left.
-pub trait Sandbox: Send {
+pub trait Sandbox: Send + Sync {
     /// Runs to the end. `output` receives bytes as they come. Cancelling is by the token that the sandbox was opened with.
     fn run<'a>(
         &'a mut self,
@@ -45,6 +48,39 @@ pub trait Sandbox: Send {
 /// Where a command's output goes.
 pub trait OutputSink: Send + Sync {
     fn write(&self, stream: Stream, bytes: &[u8]);
+
+    /// Something that the runtime has to say to whoever reads the log, in one line.
+    fn notice(&self, _text: &str) {}
+}
+
+/// Opens sandboxes of one kind.
+pub trait RuntimeFactory: Send + Sync {
+    /// `image` is `None` for steps that run as processes.
+    fn open(
+        &self,
+        options: SandboxOptions,
+        image: Option<&ImageRef>,
+    ) -> BoxFuture<Result<Box<dyn Sandbox>, RuntimeError>>;
+
+    /// Pulls an image if it is not here, and says which one it is.
+    fn resolve(&self, image: &str) -> BoxFuture<Result<ImageRef, RuntimeError>>;
+}
+
+/// An image, pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ImageRef {
+    /// As the spec names it.
+    pub name: String,
+    /// What it is now: `sha256:…`. Part of the cache key, so that a moved tag is a miss.
+    pub digest: String,
+}
+
+/// The runtimes of a runner.
+#[derive(Clone)]
+pub struct Runtimes {
+    pub process: Arc<dyn RuntimeFactory>,
+    /// `None` where no Docker is.
+    pub docker: Option<Arc<dyn RuntimeFactory>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -208,7 +208,11 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn attempt(&self, job: JobId, number: AttemptNumber) -> Result<Option<AttemptView>, StoreError> {
+    fn attempt(
+        &self,
+        job: JobId,
+        number: AttemptNumber,
+    ) -> Result<Option<AttemptView>, StoreError> {
         self.with("read an attempt", |db| {
             let sql = format!(
                 "-- source: store/sqlite/read.rs attempt\n{ATTEMPT} WHERE job_id = ? AND number = ?"

@@ -76,9 +76,17 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::GroupFinished { id, at } => job_group_set_finished(db, *id, Some(*at)),
         Change::RunnerPut { runner, draining, at } => runner_put(db, runner, *draining, *at),
         Change::RunnerRemoved { name, at: _ } => runner_delete(db, name),
-        Change::KeyPut { key, body, first_job, jobs, group, at } => {
-            key_insert(db, &StoredKey { key: *key, body: *body, first_job: *first_job, jobs: *jobs, group: *group }, *at)
-        }
+        Change::KeyPut { key, body, first_job, jobs, group, at } => key_insert(
+            db,
+            &StoredKey {
+                key: *key,
+                body: *body,
+                first_job: *first_job,
+                jobs: *jobs,
+                group: *group,
+            },
+            *at,
+        ),
         Change::KeyRemoved { key } => key_delete(db, key),
     }
 }
@@ -249,7 +257,11 @@ fn job_group_insert(
     exactly_one(changed)
 }
 
-fn job_group_set_finished(db: &Connection, id: GroupId, at: Option<WallMs>) -> rusqlite::Result<()> {
+fn job_group_set_finished(
+    db: &Connection,
+    id: GroupId,
+    at: Option<WallMs>,
+) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs job_group_set_finished
          UPDATE job_group SET finished_ms = ?1 WHERE group_id = ?2 AND (finished_ms IS NULL) = (?1 IS NOT NULL)",
@@ -257,7 +269,12 @@ fn job_group_set_finished(db: &Connection, id: GroupId, at: Option<WallMs>) -> r
     exactly_one(statement.execute(params![at.map(|at| signed(at.0)), signed(id.0)])?)
 }
 
-fn runner_put(db: &Connection, runner: &RunnerSpec, draining: bool, at: WallMs) -> rusqlite::Result<()> {
+fn runner_put(
+    db: &Connection,
+    runner: &RunnerSpec,
+    draining: bool,
+    at: WallMs,
+) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs runner_put
          INSERT OR REPLACE INTO runner (name, session, slots, draining, queues, dimensions, changed_ms)

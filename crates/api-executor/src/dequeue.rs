@@ -1,0 +1,101 @@
+//! `POST /.executors/queue/dequeue` and `…/queue/{queue}/dequeue`: the next job, or 204.
+//!
+//! Extension: `Prefer: wait=SECONDS` waits for one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dispatcher::PollReply;
+use engine::ops::{RegisterOp, RegisterOutcome, RunnerSpec};
+use executor_protocol::DequeueRequest;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use model::{RunnerName, Session, limit};
+
+use crate::status::{self, Answer, Refusal};
+use crate::{Door, auth, body, convert};
+
+/// An unmodified executor does not say how many jobs it takes at once; it simply stops asking.
+const UNSTATED_SLOTS: u32 = 1024;
+
+pub(crate) async fn handle(
+    door: &Door,
+    queue: Option<String>,
+    request: Request<Incoming>,
+) -> Answer {
+    auth::executor(door, request.headers())?;
+    let wait = body::preferred_wait(request.headers());
+    let asked: DequeueRequest = body::read_json(request.into_body(), limit::REQUEST_BYTES).await?;
+    if asked.executor_name.is_empty() {
+        let text = "worker hostname cannot be empty";
+        return Err(Refusal::error(StatusCode::INTERNAL_SERVER_ERROR, text));
+    }
+    let with_queue = queue.is_none();
+    let queues: BTreeSet<Arc<str>> = match queue {
+        Some(queue) => [queue.into()].into(),
+        None => asked.queues.iter().map(|queue| queue.as_str().into()).collect(),
+    };
+    if queues.is_empty() {
+        return status::no_content();
+    }
+    let runner = RunnerName::new(&asked.executor_name);
+    let extension = asked.phalanx.clone().unwrap_or_default();
+    let session = Session(extension.session);
+    let poll = || door.dispatcher.poll(runner.clone(), session, extension.poll, 1, wait);
+    let mut reply = poll().await;
+    if matches!(reply, PollReply::UnknownRunner) {
+        register(door, &asked, queues).await?;
+        reply = poll().await;
+    }
+    match reply {
+        PollReply::Jobs(mut jobs) => match jobs.pop() {
+            None => status::no_content(),
+            Some(granted) => {
+                status::json(StatusCode::OK, &convert::job(door, granted, with_queue)?)
+            }
+        },
+        PollReply::UnknownRunner => Err(Refusal::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the runner was removed while it asked; ask again",
+        )),
+        PollReply::SessionSuperseded => Err(superseded()),
+    }
+}
+
+/// A newer process has the runner's name.
+pub(crate) fn superseded() -> Refusal {
+    Refusal::error(
+        StatusCode::CONFLICT,
+        "another process with this runner's name connected later; give each runner its own name",
+    )
+}
+
+async fn register(
+    door: &Door,
+    asked: &DequeueRequest,
+    queues: BTreeSet<Arc<str>>,
+) -> Result<(), Refusal> {
+    let extension = asked.phalanx.as_ref();
+    let mut dimensions =
+        convert::dimensions(&extension.map(|e| e.dimensions.clone()).unwrap_or_default())?;
+    let protocol = if extension.is_some() { "phalanx" } else { "executor" };
+    let taken = dimensions.add("protocol", protocol);
+    taken.map_err(|error| Refusal::text(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let slots = extension.map(|e| e.slots).filter(|slots| *slots > 0).unwrap_or(UNSTATED_SLOTS);
+    let runner = RunnerSpec {
+        name: RunnerName::new(&asked.executor_name),
+        session: Session(extension.map_or(0, |e| e.session)),
+        queues,
+        dimensions,
+        slots,
+    };
+    registered(door.dispatcher.register(RegisterOp { runner }).await)
+}
+
+pub(crate) fn registered(outcome: RegisterOutcome) -> Result<(), Refusal> {
+    match outcome {
+        RegisterOutcome::Registered => Ok(()),
+        RegisterOutcome::SessionSuperseded => Err(superseded()),
+        RegisterOutcome::Refused { what } => Err(Refusal::text(StatusCode::BAD_REQUEST, what)),
+    }
+}

@@ -1,0 +1,288 @@
+//! Executions: submit, watch, report, cancel, retry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use campaign::execution::{Document, Plan, Report, ReportError, RepositoryInput, job_order};
+use dispatcher::{GroupView, JobFilter, RetryReply};
+use engine::ops::{CancelOp, CancelOutcome};
+use http::{HeaderMap, StatusCode};
+use model::{GroupId, GroupState, JobState};
+use serde::Deserialize;
+
+use crate::Door;
+use crate::status::Failure;
+use crate::types::{
+    Canceled, CreatedExecution, ExecutionSummary, NewExecution, Progress, Retried, RunningJob,
+};
+
+fn unknown(id: GroupId) -> Failure {
+    Failure::not_found(format!("there is no execution {id}"))
+}
+
+pub(crate) async fn create(
+    State(door): State<Arc<Door>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<CreatedExecution>, Failure> {
+    let asked: NewExecution =
+        serde_json::from_slice(&body).map_err(|error| Failure::bad(error.to_string()))?;
+    let parsed = spec::parse(&asked.file, asked.spec.as_bytes()).map_err(Failure::diagnostics)?;
+    let mut spec = parsed.spec;
+    let mut missing = Vec::new();
+    for (index, step) in spec.steps.iter_mut().enumerate() {
+        for variable in step.env.iter_mut().filter(|variable| variable.value.is_none()) {
+            match asked.environment.get(&variable.name) {
+                // A value is text, not a template.
+                Some(value) => variable.value = Some(value.replace("${{", "${{ \"${{\" }}")),
+                None => missing.push(spec::Diagnostic {
+                    file: asked.file.clone(),
+                    at: step.at,
+                    field: format!("steps[{index}].env"),
+                    message: format!(
+                        "the variable `{}` is not set where the command runs",
+                        variable.name
+                    ),
+                    hint: Some("set it, or give it a value in the spec".to_owned()),
+                }),
+            }
+        }
+    }
+    let named: Vec<RepositoryInput> = asked
+        .repositories
+        .iter()
+        .map(|named| RepositoryInput { name: named.name.clone(), branch: named.branch.clone() })
+        .collect();
+    let planned = campaign::execution::plan(&asked.file, &spec, &named, &door.repositories).await;
+    let plan = match planned {
+        Ok(plan) if missing.is_empty() => plan,
+        Ok(_) => return Err(Failure::diagnostics(missing)),
+        Err(error) => {
+            missing.extend(error.diagnostics);
+            return Err(Failure::diagnostics(missing));
+        }
+    };
+    for mount in &asked.mounts {
+        if !door.cas.contains(crate::blobs_door::parse(&mount.digest)?) {
+            return Err(Failure::bad(format!(
+                "the mounted file `{}` was not uploaded",
+                mount.path
+            )));
+        }
+    }
+    let mut notices: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
+    notices.extend(skipped(&plan));
+    let document = Document {
+        file: asked.file,
+        text: asked.spec,
+        spec,
+        options: asked.options,
+        mounts: asked.mounts,
+        notices: notices.clone(),
+    };
+    if asked.dry_run {
+        let workspaces = plan.workspaces.iter().map(|workspace| {
+            let job = &workspace.job;
+            let path = if job.path.is_empty() { String::new() } else { format!(":{}", job.path) };
+            format!("{}{path}@{}", job.repository, job.commit)
+        });
+        let workspaces: Vec<String> = workspaces.collect();
+        let jobs = workspaces.len() as u64;
+        return Ok(Json(CreatedExecution { execution: None, jobs, notices, workspaces }));
+    }
+    let key = headers
+        .get("idempotency-key")
+        .map(|key| (String::from_utf8_lossy(key.as_bytes()), &body[..]));
+    let key = key.as_ref().map(|(key, body)| (&**key, *body));
+    let submitted =
+        campaign::execution::submit(&door.dispatcher, "local", &document, &plan, key).await?;
+    Ok(Json(CreatedExecution {
+        execution: Some(submitted.execution.0),
+        jobs: submitted.jobs,
+        notices,
+        workspaces: Vec::new(),
+    }))
+}
+
+fn skipped(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.skipped.iter().map(|skipped| {
+        let path =
+            if skipped.path.is_empty() { String::new() } else { format!("/{}", skipped.path) };
+        format!("`{}{path}` is left out: {}", skipped.repository, skipped.why)
+    })
+}
+
+fn summary(group: &GroupView) -> ExecutionSummary {
+    let (open, finished_ms) = match group.state {
+        GroupState::Open { jobs } => (jobs, None),
+        GroupState::Finished { at } => (0, Some(at.0)),
+    };
+    ExecutionSummary {
+        execution: group.id.0,
+        name: group.group.name.to_string(),
+        owner: group.group.owner.to_string(),
+        jobs: group.jobs,
+        open,
+        created_ms: group.created.0,
+        finished_ms,
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ListQuery {
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn list(
+    State(door): State<Arc<Door>>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Vec<ExecutionSummary>>, Failure> {
+    let limit = query.limit.unwrap_or(50).clamp(1, 500);
+    let groups = door.dispatcher.reader().groups(query.before.map(GroupId), limit)?;
+    Ok(Json(groups.iter().map(summary).collect()))
+}
+
+pub(crate) async fn show(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<u64>,
+) -> Result<Json<ExecutionSummary>, Failure> {
+    let group = door.dispatcher.reader().group(GroupId(id))?;
+    group.map(|group| Json(summary(&group))).ok_or_else(|| unknown(GroupId(id)))
+}
+
+pub(crate) async fn report(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<u64>,
+) -> Result<Json<Report>, Failure> {
+    campaign::execution::report(&door.dispatcher, &door.cas, GroupId(id)).map(Json).map_err(
+        |error| match error {
+            ReportError::Unknown(id) => unknown(id),
+            ReportError::Store(error) => error.into(),
+        },
+    )
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ProgressQuery {
+    wait: Option<f64>,
+    /// How many jobs the caller has seen finished.
+    seen: Option<u64>,
+}
+
+pub(crate) async fn progress(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<u64>,
+    Query(query): Query<ProgressQuery>,
+) -> Result<Json<Progress>, Failure> {
+    let id = GroupId(id);
+    let mut events = door.dispatcher.events();
+    let wait = Duration::from_secs_f64(query.wait.unwrap_or(0.0).clamp(0.0, 30.0));
+    let deadline = tokio::time::Instant::now() + wait;
+    loop {
+        let now = look(&door, id)?;
+        let seen = query.seen.unwrap_or(0);
+        if now.finished || now.succeeded + now.failed != seen {
+            return Ok(Json(now));
+        }
+        // An event of another execution is a reason to look again, and cheap.
+        let next = tokio::time::timeout_at(deadline, events.recv()).await;
+        if next.is_err() {
+            return look(&door, id).map(Json);
+        }
+    }
+}
+
+fn look(door: &Door, id: GroupId) -> Result<Progress, Failure> {
+    let reader = door.dispatcher.reader();
+    let group = reader.group(id)?.ok_or_else(|| unknown(id))?;
+    let mut progress = Progress {
+        jobs: group.jobs,
+        queued: 0,
+        succeeded: 0,
+        failed: 0,
+        running: Vec::new(),
+        finished: matches!(group.state, GroupState::Finished { .. }),
+        waiting: None,
+    };
+    let mut first_queued = None;
+    let mut after = None;
+    loop {
+        let filter = JobFilter { group: Some(id), after, limit: 1000, ..JobFilter::default() };
+        let page = reader.jobs(filter)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        for view in &page {
+            match &view.state {
+                JobState::Queued { .. } => {
+                    first_queued.get_or_insert(view.id);
+                    progress.queued += 1;
+                }
+                JobState::Running { .. } => {
+                    let label = job_order(&view.job.payload).map_or_else(
+                        || format!("job {}", view.id),
+                        |w| {
+                            if w.path.is_empty() {
+                                w.repository
+                            } else {
+                                format!("{}/{}", w.repository, w.path)
+                            }
+                        },
+                    );
+                    progress.running.push(RunningJob { job: view.id.0, label });
+                }
+                JobState::Finished { outcome, .. } if outcome.is_success() => {
+                    progress.succeeded += 1
+                }
+                JobState::Finished { .. } => progress.failed += 1,
+            }
+        }
+    }
+    if progress.running.is_empty()
+        && let Some(job) = first_queued
+    {
+        progress.waiting = Some(door.dispatcher.explain(job).to_string());
+    }
+    Ok(progress)
+}
+
+pub(crate) async fn cancel(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<u64>,
+) -> Result<Json<Canceled>, Failure> {
+    let id = GroupId(id);
+    match door.dispatcher.cancel(CancelOp::Group(id)).await {
+        CancelOutcome::Canceled { queued, running } => Ok(Json(Canceled { queued, running })),
+        CancelOutcome::NotLive => {
+            door.dispatcher.reader().group(id)?.ok_or_else(|| unknown(id))?;
+            Err(Failure::new(StatusCode::CONFLICT, format!("execution {id} is over already")))
+        }
+    }
+}
+
+pub(crate) async fn retry(
+    State(door): State<Arc<Door>>,
+    Path(id): Path<u64>,
+) -> Result<Json<Retried>, Failure> {
+    let id = GroupId(id);
+    let reader = door.dispatcher.reader().clone();
+    reader.group(id)?.ok_or_else(|| unknown(id))?;
+    let mut jobs = Vec::new();
+    let mut after = None;
+    loop {
+        let filter = JobFilter { group: Some(id), after, limit: 1000, ..JobFilter::default() };
+        let page = reader.jobs(filter)?;
+        let Some(last) = page.last() else { return Ok(Json(Retried { jobs })) };
+        after = Some(last.id);
+        for view in &page {
+            let JobState::Finished { outcome, .. } = &view.state else { continue };
+            if !outcome.is_success() && door.dispatcher.retry(view.id).await? == RetryReply::Queued
+            {
+                jobs.push(view.id.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Plain git: the server's repositories by name, kept in place (a path on this host) or as mirrors (a URL, an upload).
+
+mod command;
+mod repositories;
+
+pub use command::{GitError, git};
+pub use repositories::{AddError, Repositories, Resolved, Source};

@@ -1,0 +1,346 @@
+//! The server's repositories: a folder each, with a file that says where it comes from and maybe a mirror.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::limit;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::command::{GitError, output};
+
+/// Where a repository comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// On this host; its objects are used where they are.
+    Path(PathBuf),
+    /// Cloned into a mirror, fetched when something is not there.
+    Url(String),
+    /// Sent as a bundle by a client.
+    Uploaded,
+}
+
+/// A revision that is pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The branch's short name, or what was asked for.
+    pub branch: String,
+    pub commit: String,
+}
+
+/// Why a repository was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    #[error("`{name}` is not a repository name: use letters, digits, `.`, `_`, `-` and `/`")]
+    BadName { name: String },
+    #[error("the repository `{name}` is another one already: {known:?}")]
+    Taken { name: String, known: Source },
+    #[error("`{path}` is not a git repository")]
+    NotARepository { path: PathBuf },
+    #[error("keep the repository `{name}`")]
+    Io {
+        name: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// All repositories of a data directory.
+#[derive(Debug)]
+pub struct Repositories {
+    root: PathBuf,
+    /// One fetch of a repository at a time.
+    locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    name: String,
+    source: Source,
+}
+
+impl Repositories {
+    pub fn open(root: &Path) -> std::io::Result<Self> {
+        fs::create_dir_all(root)?;
+        Ok(Self { root: root.to_owned(), locks: Mutex::new(HashMap::new()) })
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name.replace('%', "%25").replace('/', "%2F"))
+    }
+
+    fn entry(&self, name: &str) -> Option<Entry> {
+        if !name_is_good(name) {
+            return None;
+        }
+        let text = fs::read(self.folder(name).join("repository.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    pub fn source(&self, name: &str) -> Option<Source> {
+        self.entry(name).map(|entry| entry.source)
+    }
+
+    /// Names, in order.
+    pub fn list(&self) -> std::io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for folder in fs::read_dir(&self.root)? {
+            let text = fs::read(folder?.path().join("repository.json"));
+            if let Some(entry) = text.ok().and_then(|t| serde_json::from_slice::<Entry>(&t).ok()) {
+                names.push(entry.name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The git directory with the repository's objects.
+    pub fn git_dir(&self, name: &str) -> Option<PathBuf> {
+        Some(match self.source(name)? {
+            Source::Path(path) => path,
+            Source::Url(_) | Source::Uploaded => self.folder(name).join("mirror.git"),
+        })
+    }
+
+    fn lock(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        self.locks.lock().entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Makes a repository known. The same again is fine.
+    pub async fn add(&self, name: &str, source: Source) -> Result<(), AddError> {
+        if !name_is_good(name) {
+            return Err(AddError::BadName { name: name.to_owned() });
+        }
+        if let Some(known) = self.source(name) {
+            if known == source {
+                return Ok(());
+            }
+            return Err(AddError::Taken { name: name.to_owned(), known });
+        }
+        match &source {
+            Source::Path(path) => {
+                if output(path, &["rev-parse", "--git-dir"]).await.is_err() {
+                    return Err(AddError::NotARepository { path: path.clone() });
+                }
+            }
+            Source::Url(url) => {
+                if url.starts_with('-') || url.contains("::") || url.chars().any(char::is_control) {
+                    return Err(GitError::Refused(format!("`{url}` is not a git URL")).into());
+                }
+            }
+            Source::Uploaded => {}
+        }
+        let fail = |error| AddError::Io { name: name.to_owned(), source: error };
+        let folder = self.folder(name);
+        fs::create_dir_all(&folder).map_err(fail)?;
+        if !matches!(source, Source::Path(_)) {
+            output(&folder, &["init", "--quiet", "--bare", "mirror.git"]).await?;
+        }
+        let text = serde_json::to_vec(&Entry { name: name.to_owned(), source });
+        let temporary = folder.join("repository.json.new");
+        fs::write(&temporary, text.expect("an entry is JSON")).map_err(fail)?;
+        fs::rename(&temporary, folder.join("repository.json")).map_err(fail)
+    }
+
+    /// Brings a mirror up to date. A repository that is used in place always is.
+    pub async fn refresh(&self, name: &str) -> Result<(), GitError> {
+        let Some(Source::Url(url)) = self.source(name) else { return Ok(()) };
+        let lock = self.lock(name);
+        let _held = lock.lock().await;
+        let mirror = self.folder(name).join("mirror.git");
+        output(
+            &mirror,
+            &[
+                "fetch",
+                "--quiet",
+                "--prune",
+                "--no-recurse-submodules",
+                "--end-of-options",
+                &url,
+                "+refs/heads/*:refs/heads/*",
+                "+refs/tags/*:refs/tags/*",
+            ],
+        )
+        .await?;
+        let head =
+            output(&mirror, &["ls-remote", "--symref", "--end-of-options", &url, "HEAD"]).await?;
+        let head = String::from_utf8_lossy(&head);
+        let branch = head.lines().find_map(|line| line.strip_prefix("ref: ")?.split('\t').next());
+        if let Some(branch) = branch.filter(|branch| branch.starts_with("refs/heads/")) {
+            output(&mirror, &["symbolic-ref", "HEAD", branch]).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the branches of a bundle file that a client sent. `head` is the client's current branch.
+    pub async fn unbundle(&self, name: &str, bundle: &Path) -> Result<(), GitError> {
+        let lock = self.lock(name);
+        let _held = lock.lock().await;
+        let mirror = self.folder(name).join("mirror.git");
+        let bundle = bundle.to_string_lossy();
+        output(
+            &mirror,
+            &[
+                "-c",
+                "transfer.fsckObjects=true",
+                "fetch",
+                "--quiet",
+                "--no-recurse-submodules",
+                "--end-of-options",
+                &bundle,
+                "+refs/*:refs/*",
+                "+HEAD:refs/phalanx/head",
+            ],
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Pins a branch, tag or commit; `None` is the default branch.
+    pub async fn resolve(&self, name: &str, revision: Option<&str>) -> Result<Resolved, GitError> {
+        let unknown = || GitError::Refused(format!("there is no repository `{name}`"));
+        let directory = self.git_dir(name).ok_or_else(unknown)?;
+        let Some(revision) = revision else {
+            let uploaded = self.source(name) == Some(Source::Uploaded);
+            let head = if uploaded { "refs/phalanx/head" } else { "HEAD" };
+            let commit = rev_parse(&directory, head).await.map_err(|_| {
+                GitError::Refused(format!("the repository `{name}` has no commit to start from"))
+            })?;
+            let branch = output(&directory, &["rev-parse", "--abbrev-ref", "HEAD"]).await;
+            let branch = branch.map(|b| String::from_utf8_lossy(&b).trim().to_owned());
+            return Ok(Resolved { branch: branch.unwrap_or_else(|_| "HEAD".to_owned()), commit });
+        };
+        if revision.starts_with('-') || revision.is_empty() || revision.contains("..") {
+            return Err(GitError::Refused(format!("`{revision}` is not a branch, tag or commit")));
+        }
+        let short = revision.strip_prefix("refs/heads/").unwrap_or(revision);
+        for candidate in [
+            format!("refs/heads/{short}"),
+            format!("refs/remotes/origin/{short}"),
+            format!("refs/tags/{short}"),
+            revision.to_owned(),
+        ] {
+            if let Ok(commit) = rev_parse(&directory, &candidate).await {
+                return Ok(Resolved { branch: short.to_owned(), commit });
+            }
+        }
+        Err(GitError::Refused(format!(
+            "the repository `{name}` has no branch, tag or commit `{revision}`"
+        )))
+    }
+
+    /// The folders of a commit that hold a file of this name, `""` for the root.
+    pub async fn folders_with(
+        &self,
+        name: &str,
+        commit: &str,
+        file: &str,
+    ) -> Result<Vec<String>, GitError> {
+        let unknown = || GitError::Refused(format!("there is no repository `{name}`"));
+        let directory = self.git_dir(name).ok_or_else(unknown)?;
+        let listed =
+            output(&directory, &["ls-tree", "-r", "-z", "--name-only", "--full-tree", commit])
+                .await?;
+        let mut folders = Vec::new();
+        for path in listed.split(|byte| *byte == 0) {
+            // A path that is not UTF-8 cannot be named by a spec.
+            let Ok(path) = std::str::from_utf8(path) else { continue };
+            let (folder, base) = path.rsplit_once('/').unwrap_or(("", path));
+            if base == file {
+                folders.push(folder.to_owned());
+            }
+        }
+        Ok(folders)
+    }
+}
+
+async fn rev_parse(directory: &Path, revision: &str) -> Result<String, GitError> {
+    let revision = format!("{revision}^{{commit}}");
+    let commit =
+        output(directory, &["rev-parse", "--verify", "--quiet", "--end-of-options", &revision])
+            .await?;
+    Ok(String::from_utf8_lossy(&commit).trim().to_owned())
+}
+
+fn name_is_good(name: &str) -> bool {
+    let fine =
+        |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | '~' | '@');
+    !name.is_empty()
+        && name.len() <= limit::DIMENSION_BYTES - 32
+        && name.chars().all(fine)
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != ".." && !part.starts_with('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn sample(directory: &Path) {
+        let script = "git init -q -b main . && mkdir -p a/b c && touch a/b/go.mod c/go.mod x \
+            && git add -A && git -c user.name=t -c user.email=t@t commit -qm one && git branch other";
+        let done = tokio::process::Command::new("sh")
+            .args(["-c", script])
+            .current_dir(directory)
+            .status()
+            .await;
+        assert!(done.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn a_path_a_url_and_a_bundle_resolve_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = folder.path().join("origin");
+        fs::create_dir(&origin).unwrap();
+        sample(&origin).await;
+        let all = Repositories::open(&folder.path().join("all")).unwrap();
+        all.add("in/place", Source::Path(origin.clone())).await.unwrap();
+        let url = format!("file://{}", origin.display());
+        all.add("by-url", Source::Url(url)).await.unwrap();
+        all.refresh("by-url").await.unwrap();
+        all.add("sent", Source::Uploaded).await.unwrap();
+        let bundle = folder.path().join("b.bundle");
+        output(
+            &origin,
+            &["bundle", "create", "-q", bundle.to_str().unwrap(), "HEAD", "--branches"],
+        )
+        .await
+        .unwrap();
+        all.unbundle("sent", &bundle).await.unwrap();
+        assert_eq!(all.list().unwrap(), ["by-url", "in/place", "sent"]);
+        let wanted = all.resolve("in/place", None).await.unwrap();
+        assert_eq!(wanted.branch, "main");
+        for name in ["in/place", "by-url", "sent"] {
+            assert_eq!(all.resolve(name, None).await.unwrap().commit, wanted.commit, "{name}");
+            let other = all.resolve(name, Some("refs/heads/other")).await.unwrap();
+            assert_eq!((other.branch.as_str(), &other.commit), ("other", &wanted.commit), "{name}");
+            let folders = all.folders_with(name, &wanted.commit, "go.mod").await.unwrap();
+            assert_eq!(folders, ["a/b", "c"], "{name}");
+            let error = all.resolve(name, Some("gone")).await.unwrap_err().to_string();
+            assert!(error.contains("`gone`"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bad_names_and_urls_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = Repositories::open(folder.path()).unwrap();
+        for name in ["", "../x", "a//b", "-x", "a/-b", "x y", "a\0b", "."] {
+            assert!(
+                matches!(all.add(name, Source::Uploaded).await, Err(AddError::BadName { .. })),
+                "{name}"
+            );
+        }
+        for url in ["ext::sh -c x", "--upload-pack=x", "http://a\nb"] {
+            assert!(all.add("x", Source::Url(url.into())).await.is_err(), "{url}");
+        }
+        let missing = all.add("x", Source::Path("/nonexistent".into())).await.unwrap_err();
+        assert!(missing.to_string().contains("/nonexistent"), "{missing}");
+    }
+}

@@ -1,0 +1,3 @@
+//! Where repositories come from. Plain git now; each code host becomes a folder with the shape of its siblings.
+
+pub mod git;

@@ -1,0 +1,149 @@
+//! `phalanx execution list|show|retry|cancel`
+
+use api_rest::types::{Canceled, ExecutionSummary, Retried};
+use campaign::execution::Report;
+use clap::{Args, Subcommand};
+
+use super::connect::{Connect, Local};
+use super::exec::{self, RunnerHere};
+use super::{Exit, output};
+use crate::config::File;
+
+#[derive(Args)]
+pub struct Execution {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// List executions, newest first
+    List {
+        #[command(flatten)]
+        connect: Connect,
+        /// At most this many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show an execution and its jobs
+    Show {
+        #[command(flatten)]
+        connect: Connect,
+        execution: u64,
+        /// The report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run again the jobs that did not succeed, and only those
+    Retry {
+        #[command(flatten)]
+        connect: Connect,
+        execution: u64,
+        #[command(flatten)]
+        watch: exec::Watch,
+    },
+    /// Stop an execution
+    Cancel {
+        #[command(flatten)]
+        connect: Connect,
+        execution: u64,
+    },
+}
+
+impl Execution {
+    pub async fn run(self, file: File) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::List { connect, limit, json } => {
+                let local = Local::open(&connect, &file).await?;
+                let path = format!("executions?limit={limit}");
+                let all: Vec<ExecutionSummary> = local.client().get(&path).await?;
+                local.close().await;
+                list(&all, json)
+            }
+            Verb::Show { connect, execution, json } => {
+                let local = Local::open(&connect, &file).await?;
+                let report: Report =
+                    local.client().get(&format!("executions/{execution}/report")).await?;
+                local.close().await;
+                if json { output::json(&report) } else { show(&report) }
+            }
+            Verb::Retry { connect, execution, watch } => {
+                retry(&connect, &file, execution, watch).await
+            }
+            Verb::Cancel { connect, execution } => {
+                let local = Local::open(&connect, &file).await?;
+                let path = format!("executions/{execution}/cancel");
+                let canceled: Canceled = local.client().post(&path, &()).await?;
+                local.close().await;
+                output::print_line(&format!(
+                    "{} waiting jobs are cancelled, {} running ones were told to stop",
+                    canceled.queued, canceled.running
+                ))
+            }
+        }
+    }
+}
+
+fn list(all: &[ExecutionSummary], json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(&all);
+    }
+    if all.is_empty() {
+        return output::print_line("no executions yet; start one with `phalanx exec`");
+    }
+    let rows = all.iter().map(|one| {
+        let state = match one.finished_ms {
+            None => format!("{} of {} jobs open", one.open, one.jobs),
+            Some(at) => {
+                format!("finished after {}", output::duration(at.saturating_sub(one.created_ms)))
+            }
+        };
+        let created = output::ago(one.created_ms);
+        vec![one.execution.to_string(), one.name.clone(), one.jobs.to_string(), state, created]
+    });
+    output::print_line(&output::table(&["id", "name", "jobs", "state", "created"], rows.collect()))
+}
+
+fn show(report: &Report) -> anyhow::Result<()> {
+    output::print_line(&format!(
+        "execution {}: {} ({})",
+        report.execution, report.name, report.state
+    ))?;
+    for notice in &report.notices {
+        output::print_line(&format!("note: {}", output::plain(notice)))?;
+    }
+    output::print_line(&exec::job_table(report))
+}
+
+async fn retry(
+    connect: &Connect,
+    file: &File,
+    execution: u64,
+    watch: exec::Watch,
+) -> anyhow::Result<()> {
+    let local = Local::open(connect, file).await?;
+    let path = format!("executions/{execution}/retry");
+    let retried: Retried = local.client().post(&path, &()).await?;
+    if retried.jobs.is_empty() {
+        local.close().await;
+        return output::print_line("every job succeeded already; nothing is run again");
+    }
+    eprintln!("running again: {} of the execution's jobs", retried.jobs.len());
+    // On a server that runs, its runners do the work; here it is this command.
+    let here = match &local {
+        Local::Live(_) => None,
+        Local::Embedded(embedded) => Some(RunnerHere::start(&embedded.server, file, watch.slots)?),
+    };
+    let outcome = watch.follow(local.client(), execution).await;
+    if let Some(here) = here {
+        here.stop().await;
+    }
+    local.close().await;
+    match outcome? {
+        0 => Ok(()),
+        code => Err(Exit(code).into()),
+    }
+}

@@ -1,0 +1,97 @@
+//! The command line's side of `/api/v1/`.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use api_rest::types::Problem;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A server and the token that opens it.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+/// The server refused the request: its fault is the request's.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .problem.error)]
+pub struct Refused {
+    pub status: u16,
+    pub problem: Problem,
+}
+
+impl Client {
+    pub fn new(url: &str, token: &str, ca: Option<&std::path::Path>) -> anyhow::Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(path) = ca {
+            let pem = std::fs::read(path).with_context(|| format!("read `{}`", path.display()))?;
+            for certificate in reqwest::Certificate::from_pem_bundle(&pem)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self { http: builder.build()?, base, token: token.to_owned() })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}/api/v1/{path}", self.base);
+        self.http.request(method, url).bearer_auth(&self.token).timeout(Duration::from_secs(120))
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let response = request.send().await.map_err(|error| {
+            let mut inner: &dyn std::error::Error = &error;
+            while let Some(source) = inner.source() {
+                inner = source;
+            }
+            anyhow!("the server at {} cannot be reached: {inner}", self.base)
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = response.text().await.unwrap_or_default();
+        let problem = serde_json::from_str(&text).unwrap_or_else(|_| Problem {
+            error: format!("the server answered {status}: {}", text.trim()),
+            diagnostics: Vec::new(),
+        });
+        if status.is_server_error() {
+            return Err(anyhow!(problem.error));
+        }
+        Err(Refused { status: status.as_u16(), problem }.into())
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        response.json().await.context("read the server's answer")
+    }
+
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let response = self.send(self.request(Method::POST, path).json(body)).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return serde_json::from_value(serde_json::Value::Null)
+                .context("read the server's answer");
+        }
+        response.json().await.context("read the server's answer")
+    }
+
+    pub async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        Ok(response.bytes().await.context("read the server's answer")?.into())
+    }
+}

@@ -1,0 +1,43 @@
+//! Configuration: `phalanx.toml`, then `PHALANX_*`, then flags. Read once, here; the rest of the program gets structs.
+
+mod runner;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+pub use runner::{RunnerFlags, RunnerSection};
+pub use server::{ServerFlags, ServerSection};
+
+/// The file, one struct per section. Unknown keys are errors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    pub server: ServerSection,
+    pub runner: RunnerSection,
+}
+
+/// Reads the file that is named, or `phalanx.toml` in the working directory when there is one.
+pub fn read(named: Option<&Path>) -> anyhow::Result<File> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => PathBuf::from("phalanx.toml"),
+    };
+    if named.is_none() && !path.exists() {
+        return Ok(File::default());
+    }
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("read `{}`", path.display()))
+}
+
+/// Where a person's data lies when nothing else is said.
+pub fn default_data_directory() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/".into()));
+    match std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()) {
+        Some(data) => PathBuf::from(data).join("phalanx"),
+        None => home().join(".local/share/phalanx"),
+    }
+}

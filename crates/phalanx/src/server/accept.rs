@@ -1,0 +1,170 @@
+//! The accept loop: ours, because the timers of slow clients and the behaviour without file descriptors are.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::config::ServerSection;
+
+pub struct Doors {
+    pub executor: api_executor::Door,
+    pub rest: axum::Router,
+    pub hosts: Hosts,
+}
+
+/// SECURITY: names under which the server may be called. A page of another site that points its name at 127.0.0.1 is refused.
+pub struct Hosts(Vec<String>);
+
+impl Hosts {
+    pub fn new(section: &ServerSection, address: SocketAddr) -> Self {
+        let mut names: Vec<String> =
+            ["localhost", "127.0.0.1", "[::1]"].iter().map(|name| (*name).to_owned()).collect();
+        names.push(match address.ip() {
+            std::net::IpAddr::V4(ip) => ip.to_string(),
+            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        });
+        names.extend(section.hosts.iter().map(|name| name.to_ascii_lowercase()));
+        Self(names)
+    }
+
+    fn allow(&self, request: &Request<Incoming>) -> bool {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+        let Some(host) = host else { return false };
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Connections at once; the rest wait in the kernel's queue. Leaves files for the store and the logs.
+fn connections_max() -> usize {
+    let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+    let files = limit.map_or(1024, |(soft, _)| soft) as usize;
+    files.saturating_sub(256).max(64)
+}
+
+/// The headers of a request must be here in this time, also on a connection that is kept open.
+const HEADER_TIME: Duration = Duration::from_secs(75);
+const TLS_TIME: Duration = Duration::from_secs(10);
+
+pub fn tls(section: &ServerSection) -> anyhow::Result<Option<TlsAcceptor>> {
+    let (Some(certificate), Some(key)) = (&section.tls_certificate, &section.tls_key) else {
+        return Ok(None);
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate)
+        .with_context(|| format!("read the certificate `{}`", certificate.display()))?
+        .collect();
+    let key_der = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("read the key `{}`", key.display()))?;
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain?, key_der)
+        .context("use the certificate and key")?;
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+pub async fn run(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    doors: Arc<Doors>,
+    stop: CancellationToken,
+) {
+    let connections = Arc::new(Semaphore::new(connections_max()));
+    loop {
+        let permit = tokio::select! {
+            permit = connections.clone().acquire_owned() => permit.expect("the semaphore stays open"),
+            () = stop.cancelled() => return,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of files or a client that left: neither ends the server.
+                    tracing::warn!("failed to accept a connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => return,
+        };
+        let (tls, doors, stop) = (tls.clone(), doors.clone(), stop.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let _ = stream.set_nodelay(true);
+            match tls {
+                None => serve(stream, doors, stop).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(TLS_TIME, tls.accept(stream)).await
+                    {
+                        serve_io(stream, doors, stop).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn serve(stream: TcpStream, doors: Arc<Doors>, stop: CancellationToken) {
+    serve_io(stream, doors, stop).await;
+}
+
+async fn serve_io<S>(stream: S, doors: Arc<Doors>, stop: CancellationToken)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let doors = doors.clone();
+        async move { Ok::<_, Infallible>(answer(&doors, request).await) }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_headers(100)
+        .max_buf_size(64 * 1024);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        // A client that breaks off is no news.
+        _ = connection.as_mut() => {}
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
+        }
+    }
+}
+
+async fn answer(doors: &Doors, request: Request<Incoming>) -> Response<api_executor::Body> {
+    if !doors.hosts.allow(&request) {
+        let text = "this server is not known by that name; add it with --host\n";
+        let mut response = Response::new(api_executor::full(text));
+        *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+        return response;
+    }
+    if api_executor::Door::serves(request.uri().path()) {
+        return doors.executor.handle(request).await;
+    }
+    let response = match doors.rest.clone().oneshot(request.map(axum::body::Body::new)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    response.map(|body| body.map_err(std::io::Error::other).boxed_unsync())
+}

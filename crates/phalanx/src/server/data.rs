@@ -1,0 +1,117 @@
+//! The data directory: one server at a time, private to its user.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use fs4::fs_std::FileExt;
+use serde::{Deserialize, Serialize};
+
+/// An open data directory. The lock goes with it.
+#[derive(Debug)]
+pub struct DataDirectory {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// Another server has the directory.
+#[derive(Debug, thiserror::Error)]
+#[error("another phalanx server uses the data directory `{0}`")]
+pub struct LockedError(PathBuf);
+
+/// How to reach the server that has a data directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LiveServer {
+    pub url: String,
+    pub process: u32,
+    #[serde(skip)]
+    pub token: String,
+}
+
+/// The server that runs on a data directory, if one does.
+pub fn live_server(directory: &Path) -> Option<LiveServer> {
+    let lock = File::open(directory.join("lock")).ok()?;
+    // Free: whoever wrote the file is gone.
+    if FileExt::try_lock_shared(&lock).unwrap_or(false) {
+        return None;
+    }
+    let mut live: LiveServer =
+        serde_json::from_slice(&fs::read(directory.join("server.json")).ok()?).ok()?;
+    live.token = fs::read_to_string(directory.join("token")).ok()?.trim().to_owned();
+    Some(live)
+}
+
+impl DataDirectory {
+    pub fn open(root: &Path) -> anyhow::Result<Self> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+        made.with_context(|| format!("make the data directory `{}`", root.display()))?;
+        let root = root.canonicalize()?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(root.join("lock"))?;
+        if !FileExt::try_lock_exclusive(&lock)? {
+            return Err(LockedError(root).into());
+        }
+        Ok(Self { root, _lock: lock })
+    }
+
+    /// A path inside; `""` is the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.root.clone() } else { self.root.join(name) }
+    }
+
+    /// A token by its file's name, made at the first start. 256 random bits behind a prefix that scanners can know.
+    pub fn token(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.root.join(name);
+        if let Ok(token) = fs::read_to_string(&path) {
+            return Ok(token.trim().to_owned());
+        }
+        let token = format!("phx_{}", hex::encode(rand::random::<[u8; 32]>()));
+        write_private(&path, token.as_bytes())?;
+        Ok(token)
+    }
+
+    /// The key of lease tokens. Beside the database, not in it.
+    pub fn lease_key(&self) -> anyhow::Result<[u8; 32]> {
+        let path = self.root.join("lease-key");
+        if let Ok(bytes) = fs::read(&path) {
+            let key: Result<[u8; 32], _> = bytes.try_into();
+            return key.map_err(|_| {
+                anyhow::anyhow!(
+                    "`{}` is damaged; running jobs cannot be recognised without it",
+                    path.display()
+                )
+            });
+        }
+        let key = rand::random::<[u8; 32]>();
+        write_private(&path, &key)?;
+        Ok(key)
+    }
+
+    /// Tells local commands where the server is.
+    pub fn announce(&self, url: &str) -> anyhow::Result<()> {
+        let live =
+            LiveServer { url: url.to_owned(), process: std::process::id(), token: String::new() };
+        write_private(&self.root.join("server.json"), &serde_json::to_vec(&live)?)
+    }
+
+    pub fn forget_live_server(&self) {
+        let _ = fs::remove_file(self.root.join("server.json"));
+    }
+}
+
+/// Whole or not at all, and for its owner only.
+fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file =
+        File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    Ok(())
+}

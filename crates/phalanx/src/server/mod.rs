@@ -1,0 +1,139 @@
+//! Wiring: a data directory becomes a running server.
+
+mod accept;
+mod data;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use dispatcher::{Dispatcher, Reader, Store, SystemClock};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ServerSection;
+pub use data::{DataDirectory, LockedError, live_server};
+
+/// A server that serves.
+pub struct Server {
+    pub address: SocketAddr,
+    pub dispatcher: Dispatcher,
+    /// For people and their tools.
+    pub token: String,
+    pub runner_token: String,
+    data: Arc<DataDirectory>,
+    stop: CancellationToken,
+    accepting: tokio::task::JoinHandle<()>,
+    scheme: &'static str,
+}
+
+impl Server {
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// Answers what waits, writes what is open, and returns.
+    pub async fn stop(self) {
+        self.dispatcher.stop().await;
+        self.stop.cancel();
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.accepting).await;
+        self.data.forget_live_server();
+    }
+}
+
+/// What kind of store a server runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    Sqlite,
+    /// Keeps nothing: the benchmark's comparison.
+    Null,
+}
+
+/// Starts a server on a data directory that nobody else uses.
+pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<Server> {
+    refuse_open_door(section)?;
+    raise_file_limit();
+    let data = Arc::new(DataDirectory::open(&section.data_directory)?);
+    let logs = Arc::new(blobs::Logs::open(&data.path("logs"))?);
+    let cas = Arc::new(blobs::Cas::open(&data.path("blobs"))?);
+    let step_cache = Arc::new(campaign::StepCache::open(&data.path("step-cache"))?);
+    let repositories = Arc::new(codehost::git::Repositories::open(&data.path("repositories"))?);
+    let (writer, reader): (Box<dyn Store>, Arc<dyn Reader>) = match store {
+        StoreKind::Sqlite => {
+            let (writer, reader) = store::open_sqlite(&data.path(""))?;
+            (Box::new(writer), Arc::new(reader))
+        }
+        StoreKind::Null => (Box::new(dispatcher::NullStore), Arc::new(dispatcher::NullStore)),
+    };
+    let mut config = engine::Config::new(data.lease_key()?);
+    config.lease_ms = section.lease_ms;
+    config.undelivered_ms = config.undelivered_ms.min(section.lease_ms / 2);
+    config.runner_gone_ms = section.lease_ms * 2;
+    config.live_jobs_max = section.live_jobs_max;
+    let on_fatal = |error: &dispatcher::StoreError| {
+        // Nothing was acknowledged since; what is on the disk decides at the next start (I36).
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        eprintln!(
+            "phalanx: failed to {error}: {cause}; stopping, so that nothing is promised that is not kept"
+        );
+        std::process::exit(70);
+    };
+    let clock = Box::new(SystemClock::default());
+    let dispatcher = Dispatcher::start(config, writer, reader, logs, clock, Box::new(on_fatal))?;
+    let (token, runner_token) = (data.token("token")?, data.token("runner-token")?);
+    let loopback = section.listen.ip().is_loopback();
+    let executor = api_executor::Door::new(
+        dispatcher.clone(),
+        cas.clone(),
+        step_cache,
+        repositories.clone(),
+        api_executor::Tokens::new([runner_token.as_str()]),
+        loopback,
+    );
+    let rest = api_rest::router(Arc::new(api_rest::Door {
+        dispatcher: dispatcher.clone(),
+        cas,
+        repositories,
+        token: api_rest::Token::new(&token),
+        local_paths: loopback,
+    }));
+    let stop = CancellationToken::new();
+    let listener = tokio::net::TcpListener::bind(section.listen)
+        .await
+        .with_context(|| format!("listen on {}", section.listen))?;
+    let address = listener.local_addr()?;
+    let tls = accept::tls(section)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let doors = accept::Doors { executor, rest, hosts: accept::Hosts::new(section, address) };
+    let accepting = tokio::spawn(accept::run(listener, tls, Arc::new(doors), stop.clone()));
+    data.announce(&format!("{scheme}://{address}"))?;
+    Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme })
+}
+
+/// SECURITY: off loopback only with TLS, or behind a proxy that somebody named.
+fn refuse_open_door(section: &ServerSection) -> anyhow::Result<()> {
+    let encrypted = section.tls_certificate.is_some() || section.behind_proxy.is_some();
+    if section.listen.ip().is_loopback() || encrypted {
+        return Ok(());
+    }
+    Err(crate::cli::BadInput(format!(
+        "refusing to listen on {} without TLS: tokens would cross the network in the clear.\n\
+         Give --tls-certificate and --tls-key, or --behind-proxy NAME if a proxy terminates TLS, or listen on 127.0.0.1.",
+        section.listen
+    ))
+    .into())
+}
+
+/// The soft limit of open files to the hard one.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+impl Server {
+    /// A path in the data directory.
+    pub fn data_path(&self, name: &str) -> std::path::PathBuf {
+        self.data.path(name)
+    }
+}

@@ -1,0 +1,72 @@
+//! Results of steps: taken from the cache before anything is checked out, and put there after each step.
+//!
+//! The cache is a help, never a need: when it does not answer, steps run.
+
+use model::Digest;
+
+use super::*;
+
+impl Run<'_> {
+    /// Goes through the steps as long as their results are known. The first that is not is returned, planned already.
+    pub(super) async fn replay(&mut self) -> Result<Option<Planned>, Stop> {
+        while self.done.reports.len() < self.order.steps.len() {
+            let Some(planned) = self.plan().await? else { continue };
+            let Some(key) = planned.key.clone() else { return Ok(Some(planned)) };
+            let found = match self.until_stopped(self.services.cache_get(key.clone())).await? {
+                Ok(found) => found,
+                Err(error) => {
+                    self.recorder.notice(&format!("the cache cannot be asked: {error}"));
+                    None
+                }
+            };
+            let Some(step) = found else { return Ok(Some(planned)) };
+            self.recorder.notice(&format!("step {}: taken from the cache", planned.index + 1));
+            self.done.changes = match &step.diff {
+                Some(digest) => Changes::Stored(digest.clone()),
+                None => Changes::None,
+            };
+            self.done.take(Some(key), &step);
+            self.done.report(StepState::Cached, None, Duration::ZERO);
+        }
+        Ok(None)
+    }
+
+    /// Gets the patch that the cache names. False when nobody has it any more.
+    pub(super) async fn fetch_changes(&mut self, digest: &str) -> Result<bool, Stop> {
+        let Ok(digest) = Digest::parse_hex(digest) else { return Ok(false) };
+        let Ok(patch) = self.until_stopped(self.services.blob_get(digest)).await? else {
+            return Ok(false);
+        };
+        let changed = self.done.context.steps_files.clone();
+        let (added, deleted) = diff::count_lines(&patch);
+        let ChangedFiles { modified, added: new, deleted: gone, renamed } = &changed;
+        let files = (modified.len() + new.len() + gone.len() + renamed.len()) as u64;
+        self.done.changes =
+            Changes::Here(Diff { patch, changed, stat: DiffStat { files, added, deleted } });
+        Ok(true)
+    }
+
+    /// Keeps what a step came to. SECURITY: the output in it is masked already.
+    pub(super) async fn store(
+        &self,
+        key: String,
+        mut step: CachedStep,
+        patch: &[u8],
+    ) -> Result<(), Stop> {
+        if !patch.is_empty() {
+            match self.until_stopped(self.services.blob_put(patch.to_owned())).await? {
+                Ok(digest) => step.diff = Some(digest.to_string()),
+                Err(error) => {
+                    self.recorder
+                        .notice(&format!("the step's patch cannot be kept for the cache: {error}"));
+                    return Ok(());
+                }
+            }
+        }
+        if let Err(error) = self.until_stopped(self.services.cache_put(key, step)).await? {
+            self.recorder
+                .notice(&format!("the step's result cannot be kept in the cache: {error}"));
+        }
+        Ok(())
+    }
+}

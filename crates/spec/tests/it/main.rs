@@ -1,0 +1,4 @@
+//! The one integration test binary of `spec`.
+
+mod expressions;
+mod go_template;
