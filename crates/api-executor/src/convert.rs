@@ -56,8 +56,35 @@ fn shared(door: &Door, group: GroupId) -> Result<Option<Arc<Shared>>, Refusal> {
     Ok(Some(made))
 }
 
-/// A granted job for the wire.
-pub(crate) fn job(door: &Door, granted: GrantedJob, with_queue: bool) -> Result<Job, Refusal> {
+/// Granted jobs for the wire. One that cannot be read is over: no runner could do anything with it.
+pub(crate) async fn jobs(
+    door: &Door,
+    granted: Vec<GrantedJob>,
+    with_queue: bool,
+) -> Result<Vec<Job>, Refusal> {
+    let mut all = Vec::with_capacity(granted.len());
+    for granted in granted {
+        let lease = granted.lease.clone();
+        match job(door, granted, with_queue)? {
+            Ok(job) => all.push(job),
+            Err(error) => {
+                let why = format!("its payload is not a job of the executor API: {error}");
+                let outcome = Outcome::Rejected { why: why.into() };
+                door.dispatcher
+                    .complete(lease.job, lease.token, outcome, Evidence::default())
+                    .await;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The inner error is the payload's.
+fn job(
+    door: &Door,
+    granted: GrantedJob,
+    with_queue: bool,
+) -> Result<Result<Job, serde_json::Error>, Refusal> {
     let GrantedJob { lease, payload } = granted;
     let payload = match payload {
         Some(payload) => payload,
@@ -78,13 +105,16 @@ pub(crate) fn job(door: &Door, granted: GrantedJob, with_queue: bool) -> Result<
         order = Some(workspace_order(door, &shared, &workspace));
     } else if !payload.is_empty() {
         // A job that was submitted in the executors' own words.
-        job = serde_json::from_slice(&payload).map_err(|error| Refusal::internal(&error))?;
+        match serde_json::from_slice(&payload) {
+            Ok(read) => job = read,
+            Err(error) => return Ok(Err(error)),
+        }
     }
     job.id = lease.job.0;
     job.token = lease.token.to_hex();
     job.queue = if with_queue { lease.queue.to_string() } else { String::new() };
     job.phalanx = Some(JobExtension { attempt: lease.attempt.0, lease_ms: lease.lease_ms, order });
-    Ok(job)
+    Ok(Ok(job))
 }
 
 fn workspace_order(door: &Door, shared: &Shared, workspace: &WorkspaceJob) -> Order {

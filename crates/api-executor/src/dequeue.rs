@@ -48,11 +48,9 @@ pub(crate) async fn handle(
         reply = poll().await;
     }
     match reply {
-        PollReply::Jobs(mut jobs) => match jobs.pop() {
+        PollReply::Jobs(granted) => match convert::jobs(door, granted, with_queue).await?.pop() {
             None => status::no_content(),
-            Some(granted) => {
-                status::json(StatusCode::OK, &convert::job(door, granted, with_queue)?)
-            }
+            Some(job) => status::json(StatusCode::OK, &job),
         },
         PollReply::UnknownRunner => Err(Refusal::error(
             StatusCode::INTERNAL_SERVER_ERROR,

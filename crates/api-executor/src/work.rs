@@ -32,15 +32,15 @@ pub(crate) async fn handle(door: &Door, request: Request<Incoming>) -> Answer {
         let poll = door.dispatcher.poll(runner.clone(), session, claim.poll, claim.want, wait);
         let (jobs, reply) = futures::future::join(reports, poll).await;
         let jobs = jobs.into_iter().collect::<Result<Vec<_>, Refusal>>()?;
-        return answer(door, jobs, reply);
+        return answer(door, jobs, reply).await;
     } else {
         reports.await.into_iter().collect::<Result<Vec<_>, Refusal>>()?
     };
     let reply = door.dispatcher.poll(runner, session, claim.poll, claim.want, wait).await;
-    answer(door, jobs, reply)
+    answer(door, jobs, reply).await
 }
 
-fn answer(door: &Door, jobs: Vec<JobReply>, reply: PollReply) -> Answer {
+async fn answer(door: &Door, jobs: Vec<JobReply>, reply: PollReply) -> Answer {
     let granted = match reply {
         PollReply::Jobs(granted) => granted,
         PollReply::UnknownRunner => {
@@ -49,8 +49,7 @@ fn answer(door: &Door, jobs: Vec<JobReply>, reply: PollReply) -> Answer {
         }
         PollReply::SessionSuperseded => return Err(dequeue::superseded()),
     };
-    let claimed = granted.into_iter().map(|granted| convert::job(door, granted, true));
-    let claimed = claimed.collect::<Result<Vec<_>, Refusal>>()?;
+    let claimed = convert::jobs(door, granted, true).await?;
     status::json(StatusCode::OK, &WorkReply { jobs, claimed })
 }
 

@@ -274,7 +274,8 @@ async fn tick_for_ever(shared: std::sync::Weak<Shared>) {
                 return;
             }
             let now = strong.clock.now();
-            core.next_deadline_ms = u64::MAX;
+            // Zero is before every deadline: the collect below must not wake the very task that runs it.
+            core.next_deadline_ms = 0;
             let tick = core.engine.tick(now);
             strong.collect(&mut core);
             let next = core.engine.next_deadline_ms().unwrap_or(u64::MAX);

@@ -12,6 +12,7 @@ use crate::null_as_default;
 pub struct Job {
     #[serde(default)]
     pub version: u32,
+    #[serde(default)]
     pub id: u64,
     #[serde(default)]
     pub token: String,

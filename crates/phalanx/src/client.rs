@@ -40,10 +40,6 @@ impl Client {
         Ok(Self { http: builder.build()?, base, token: token.to_owned() })
     }
 
-    pub fn url(&self) -> &str {
-        &self.base
-    }
-
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}/api/v1/{path}", self.base);
         self.http.request(method, url).bearer_auth(&self.token).timeout(Duration::from_secs(120))

@@ -31,19 +31,19 @@ impl Run<'_> {
         Ok(None)
     }
 
-    /// Gets the patch that the cache names. False when nobody has it any more.
-    pub(super) async fn fetch_changes(&mut self, digest: &str) -> Result<bool, Stop> {
-        let Ok(digest) = Digest::parse_hex(digest) else { return Ok(false) };
-        let Ok(patch) = self.until_stopped(self.services.blob_get(digest)).await? else {
-            return Ok(false);
-        };
+    /// Gets the patch that the cache names.
+    pub(super) async fn fetch_changes(&mut self, digest: &str) -> Result<(), Stop> {
+        let unusable = |error: &dyn std::fmt::Display| Stop::CacheUnusable(error.to_string());
+        let digest = Digest::parse_hex(digest).map_err(|error| unusable(&error))?;
+        let patch = self.until_stopped(self.services.blob_get(digest)).await?;
+        let patch = patch.map_err(|error| unusable(&error))?;
         let changed = self.done.context.steps_files.clone();
         let (added, deleted) = diff::count_lines(&patch);
         let ChangedFiles { modified, added: new, deleted: gone, renamed } = &changed;
         let files = (modified.len() + new.len() + gone.len() + renamed.len()) as u64;
         self.done.changes =
             Changes::Here(Diff { patch, changed, stat: DiffStat { files, added, deleted } });
-        Ok(true)
+        Ok(())
     }
 
     /// Keeps what a step came to. SECURITY: the output in it is masked already.

@@ -2,6 +2,7 @@
 
 use spec::Run as StepRun;
 
+use super::outcome::sentence;
 use super::*;
 use crate::runtime::{Command, Exit, RuntimeError, Sandbox, SandboxOptions};
 use crate::workspace::{JobFolder, Tree};
@@ -108,9 +109,7 @@ impl Run<'_> {
                 self.until_stopped(created).await?.map_err(|error| Stop::checkout(&error))?;
             if let Changes::Here(diff) = &self.done.changes {
                 let applied = self.until_stopped(created.apply(&diff.patch)).await?;
-                applied.map_err(|error| {
-                    Stop::infrastructure("the cached changes could not be made", &error)
-                })?;
+                applied.map_err(|error| Stop::CacheUnusable(sentence(&error)))?;
             }
             tree = Some(created);
         } else if !order.path.is_empty() {

@@ -136,17 +136,26 @@ impl Done {
 impl Run<'_> {
     async fn all(&mut self) -> Result<(), Stop> {
         self.check_mounts()?;
-        let mut missed = None;
-        if self.order.use_cache && self.order.checkout.is_some() {
-            missed = self.replay().await?;
-            let patch_gone = match &self.done.changes {
-                Changes::Stored(digest) => !self.fetch_changes(&digest.clone()).await?,
-                _ => false,
-            };
-            if patch_gone {
-                self.recorder.notice("the patch of the cached steps is gone; they run again");
+        match self.steps(self.order.use_cache).await {
+            Err(Stop::CacheUnusable(why)) => {
+                self.recorder
+                    .notice(&format!("the cached changes cannot be used, so all steps run: {why}"));
+                if let Some(ground) = self.ground.take() {
+                    ground.close().await;
+                }
                 self.done = Done::new(self.order);
-                missed = None;
+                self.steps(false).await
+            }
+            other => other,
+        }
+    }
+
+    async fn steps(&mut self, use_cache: bool) -> Result<(), Stop> {
+        let mut missed = None;
+        if use_cache && self.order.checkout.is_some() {
+            missed = self.replay().await?;
+            if let Changes::Stored(digest) = &self.done.changes {
+                self.fetch_changes(&digest.clone()).await?;
             }
         }
         while self.done.reports.len() < self.order.steps.len() {

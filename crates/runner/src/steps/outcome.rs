@@ -20,6 +20,8 @@ pub(super) enum Stop {
         after_ms: u64,
     },
     Killed,
+    /// The patch of the cached steps is gone, or does not apply. Not the end: the steps run instead.
+    CacheUnusable(String),
     /// It cannot be run as asked, or something that it needs is broken; the text says which.
     Rejected(String),
 }
@@ -63,13 +65,17 @@ impl Stop {
             Self::TimedOut(which) => Outcome::TimedOut { which: *which },
             Self::StepTimedOut { .. } => Outcome::TimedOut { which: TimeoutKind::Step },
             Self::Killed => Outcome::Killed,
-            Self::Rejected(why) => Outcome::Rejected { why: redact(why).into() },
+            Self::Rejected(why) | Self::CacheUnusable(why) => {
+                Outcome::Rejected { why: redact(why).into() }
+            }
         }
     }
 
     pub fn message(&self) -> String {
         match self {
-            Self::Failed { message, .. } | Self::Rejected(message) => message.clone(),
+            Self::Failed { message, .. }
+            | Self::Rejected(message)
+            | Self::CacheUnusable(message) => message.clone(),
             Self::TimedOut(TimeoutKind::Job) => "the job took longer than it may".into(),
             Self::TimedOut(TimeoutKind::Step) => "a step took longer than it may".into(),
             Self::StepTimedOut { number, after_ms } => {

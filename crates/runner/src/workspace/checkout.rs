@@ -136,7 +136,7 @@ impl Tree {
     /// The `.git` of the work tree: the job's own.
     fn write_job_repository(&self, source: &Source, branch: &str) -> io::Result<()> {
         let git_dir = self.work_tree.join(".git");
-        for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
+        for folder in ["objects/info", "refs/heads", "info"] {
             fs::create_dir_all(git_dir.join(folder))?;
         }
         let (version, extension) = match self.commit.len() {

@@ -207,7 +207,7 @@ fn last_words(stderr: &[u8]) -> String {
             .find(|line| !line.trim().is_empty())
             .unwrap_or("no message")
             .to_owned(),
-        [few @ ..] => few[..few.len().min(3)].join("; "),
+        few => few[..few.len().min(3)].join("; "),
     };
     words.retain(|c| !c.is_control());
     words.chars().take(600).collect()

@@ -184,8 +184,7 @@ pub(super) fn write_bare(
     objects: Option<&Path>,
 ) -> io::Result<()> {
     fs::create_dir_all(git_dir.join("objects/info"))?;
-    fs::create_dir_all(git_dir.join("objects/pack"))?;
-    fs::create_dir_all(git_dir.join("refs/phalanx"))?;
+    fs::create_dir_all(git_dir.join("refs"))?;
     fs::create_dir(git_dir.join("info"))?;
     let (version, extension) = match hash_digits {
         64 => (1, "[extensions]\n\tobjectFormat = sha256\n"),

@@ -114,7 +114,7 @@ mod tests {
         fs::write(&deep, "x").unwrap();
         fs::create_dir(root.join("locked")).unwrap();
         fs::write(root.join("locked/in"), "x").unwrap();
-        fs::set_permissions(root.join("locked"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(root.join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
         remove_tree(&root).unwrap();
         assert!(!root.exists());
         assert!(outside.path().join("kept").exists());

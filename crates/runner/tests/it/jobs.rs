@@ -96,11 +96,28 @@ async fn the_cache_is_used_as_far_as_it_goes() {
     assert_eq!(fresh.result.steps[0].state, StepState::Succeeded);
     assert_eq!(fresh.result.patch, partial.result.patch);
 
-    // A patch that nobody has any more costs a run, not the job.
-    world.server.blobs.lock().clear();
-    let again = world.succeed(&order(&repository, steps)).await;
-    assert_eq!(again.result.patch, cold.result.patch);
-    assert_eq!(again.result.steps[0].state, StepState::Succeeded);
+    // A patch that nobody has any more, or that does not apply, costs a run and not the job.
+    let other = sh("cat a > b");
+    for damaged in [
+        None,
+        Some(b"diff --git a/none b/none\n--- a/none\n+++ b/none\n@@ -1 +1 @@\n-x\n+y\n".to_vec()),
+    ] {
+        match damaged {
+            None => world.server.blobs.lock().clear(),
+            Some(bytes) => {
+                let bytes: Vec<u8> = bytes;
+                world.server.blobs.lock().values_mut().for_each(|blob| *blob = bytes.clone());
+            }
+        }
+        world.server.cache.lock().retain(|_, step| !step.files.added.contains(&"b".to_owned()));
+        let again = world.succeed(&order(&repository, vec![first.clone(), other.clone()])).await;
+        assert!(
+            again.result.steps.iter().all(|step| step.state == StepState::Succeeded),
+            "{}",
+            again.log
+        );
+        assert_eq!(again.result.changed.added, ["b", "link"]);
+    }
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn a_job_has_what_it_needs() {
         touch ~/h /tmp/t "$TMPDIR/u" /dev/shm/s b
         echo x > /dev/null; head -c 4 /dev/urandom > /dev/null; test -c /dev/tty
         echo to-stderr > /dev/stderr
-        mkdir d; mv b d/b; ln d/b d/c; chown 1:1 d/b
+        mkdir d; mv b d/b; ln d/b d/c; test $(id -u) != 0 || chown 1:1 d/b
         git log -1 --format=%s; git status --short; git rev-parse --abbrev-ref HEAD
         getent hosts localhost > /dev/null || true
         ps ax | wc -l > /dev/null || true

@@ -1,7 +1,6 @@
 //! What the tests stand on: repositories, orders, a server in memory, and one runner's folder each.
 
 use std::collections::HashMap;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -229,36 +228,6 @@ impl World {
         );
         ended
     }
-}
-
-/// One line per file below `root`, leaving out `.git` at the top: type, mode, path, content.
-pub fn tree(root: &Path) -> Vec<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut lines = Vec::new();
-    let mut next = vec![root.to_owned()];
-    while let Some(folder) = next.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(root).unwrap();
-            if name == Path::new(".git") {
-                continue;
-            }
-            let found = std::fs::symlink_metadata(&path).unwrap();
-            let name = name.as_os_str().as_bytes().escape_ascii();
-            if found.is_symlink() {
-                let target = std::fs::read_link(&path).unwrap();
-                lines.push(format!("{name} -> {}", target.as_os_str().as_bytes().escape_ascii()));
-            } else if found.is_dir() {
-                next.push(path);
-            } else {
-                let executable = found.permissions().mode() & 0o100 != 0;
-                let bytes = std::fs::read(&path).unwrap();
-                lines.push(format!("{name} {executable} {}", bytes.escape_ascii()));
-            }
-        }
-    }
-    lines.sort();
-    lines
 }
 
 /// Waits until `done` is true.

@@ -40,12 +40,12 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node, name: &str) -> Option<S
 
 fn step(reader: &mut Reader<'_>, node: &Node, path: &str) -> Option<Step> {
     let known = ["type", "args", "image", "cacheDirs"];
-    if let Content::Map(entries) = &node.content {
-        if let Some(entry) = entries.iter().find(|entry| entry.key == "dockerfile") {
-            let hint = "build the image before, and name it with `image`".to_owned();
-            let field = join(path, "dockerfile");
-            reader.hinted(entry.key_at, &field, "inline Dockerfiles are not supported", Some(hint));
-        }
+    if let Content::Map(entries) = &node.content
+        && let Some(entry) = entries.iter().find(|entry| entry.key == "dockerfile")
+    {
+        let hint = "build the image before, and name it with `image`".to_owned();
+        let field = join(path, "dockerfile");
+        reader.hinted(entry.key_at, &field, "inline Dockerfiles are not supported", Some(hint));
     }
     let mut known_here = known.to_vec();
     known_here.push("dockerfile");

@@ -1,5 +1,7 @@
 //! Takes typed values out of the tree and collects everything that is wrong with them.
 
+use std::collections::BTreeSet;
+
 use super::source::Source;
 use super::tree::{Content, Entry, Node, Text};
 use crate::suggest;
@@ -18,6 +20,8 @@ pub(super) struct Reader<'a> {
     pub source: Source<'a>,
     pub errors: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
+    /// The outputs that the steps read so far set.
+    pub outputs: BTreeSet<String>,
 }
 
 /// A map of which the keys are known.
@@ -71,7 +75,8 @@ pub(super) fn join(path: &str, key: &str) -> String {
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
         let source = Source::new(text);
-        Self { file, source, errors: Vec::new(), warnings: Vec::new() }
+        let outputs = BTreeSet::new();
+        Self { file, source, errors: Vec::new(), warnings: Vec::new(), outputs }
     }
 
     pub(super) fn error(&mut self, at: Position, field: &str, message: impl Into<String>) {
@@ -121,12 +126,15 @@ impl<'a> Reader<'a> {
             (Content::Bool(_) | Content::Integer(_) | Content::Float(_), "text") => {
                 Some("put it into quotes".to_owned())
             }
-            (Content::Text(text), "`true` or `false`") => match text.value.as_str() {
-                "yes" | "on" | "Yes" | "On" => Some("write `true`".to_owned()),
-                "no" | "off" | "No" | "Off" => Some("write `false`".to_owned()),
-                "true" | "false" => Some("take the quotes off".to_owned()),
-                _ => None,
-            },
+            (Content::Null, "text") => Some("write `\"\"` for a text without letters".to_owned()),
+            (Content::Text(text), wanted) if wanted.starts_with("`true`") => {
+                match text.value.as_str() {
+                    "yes" | "on" | "Yes" | "On" => Some("write `true`".to_owned()),
+                    "no" | "off" | "No" | "Off" => Some("write `false`".to_owned()),
+                    "true" | "false" => Some("take the quotes off".to_owned()),
+                    _ => None,
+                }
+            }
             (Content::Map(_) | Content::Text(_), "a list") => {
                 Some("begin each item with `- `".to_owned())
             }
@@ -245,10 +253,24 @@ impl<'a> Reader<'a> {
             Ok(template)
         });
         match checked {
-            Ok(template) => Some(template),
+            Ok(template) => {
+                self.check_outputs(found, field, &template);
+                Some(template)
+            }
             Err(error) => {
                 self.template_error(found, field, error);
                 None
+            }
+        }
+    }
+
+    /// Warns of outputs that nothing has set, which end in an error when they are evaluated.
+    fn check_outputs(&mut self, found: Found<'_>, field: &str, template: &Template) {
+        for (name, place) in template.outputs() {
+            if !self.outputs.contains(name) {
+                let at = self.source.locate(found.node, found.text, &place);
+                let message = format!("no step before this sets the output `{name}`");
+                self.warning(at, field, &message, None);
             }
         }
     }

@@ -44,8 +44,8 @@ fn step(
     }
     let env = object.get("env").map(|node| env(reader, node, &object.field("env")));
     let files = object.get("files").map(|node| files(reader, node, &object.field("files")));
-    let outputs = object.get("outputs").map(|node| outputs(reader, node, &object.field("outputs")));
     let condition = condition(reader, &object, batch_change);
+    let outputs = object.get("outputs").map(|node| outputs(reader, node, &object.field("outputs")));
     let mount = object.get("mount").map(|node| mounts(reader, node, &object.field("mount")));
     let timeout_ms = timeout(reader, &object);
     Some(Step {
@@ -198,6 +198,7 @@ fn outputs(reader: &mut Reader<'_>, node: &Node, path: &str) -> BTreeMap<String,
                 OutputFormat::Text
             }
         };
+        reader.outputs.insert(entry.key.clone());
         if object.get("value").is_none() {
             reader.missing(&object, "value", None);
         }

@@ -283,7 +283,7 @@ fn mistakes_in_templates_are_placed() {
         ("run: '''${{ x }}'", "4 | x }}'    | steps[0].run: there is no `x`"),
         ("run: |\n    ok\n\n    ü ${{ x }}", "7 | x }}     | steps[0].run: there is no `x`"),
         ("run: |-\n\n    ${{ x }}", "6 | x }}     | steps[0].run: there is no `x`"),
-        ("run: >\n    a\n    ${{ x }}", "4 | >        | steps[0].run: there is no `x`"),
+        ("run: >\n    a\n    ${{ x }}", "5 | a        | steps[0].run: there is no `x`"),
         ("run: a\n  if: ${{ eq 1 }}", "5 | eq 1 }}  | steps[0].if: `eq`: needs 2 arguments"),
         (
             "run: a\n  if: ${{ eq 1 \"a\" }}",
@@ -418,6 +418,56 @@ fn files_without_structure_are_explained() {
     );
     let errors = parse("f", &vec![b' '; model::limit::SPEC_BYTES + 1]).unwrap_err();
     assert_eq!(errors[0].to_string(), "f: the file is larger than 4 MiB");
+}
+
+#[test]
+fn broken_structure_is_told_in_plain_words() {
+    let table = [
+        ("name: a: b", "1 | : b      | : a `:` must not stand here"),
+        ("name: a\nsteps:\n\t- run: x", "3 | - run: x | : a tab must not stand in the indentation"),
+        (
+            "name: a\nsteps: [{run: a, env: {A: ${{ x }}}}]",
+            "2 | {{ x }}} | : a `,` or the closing bracket is missing here",
+        ),
+        ("{\"name\": \"a\", ", "1 | {\"name\": | : this bracket is never closed"),
+        ("name: @x", "1 | @x       | : a value must not begin with this character"),
+        (
+            "{\"a\": \"b\" \"c\": 1}",
+            "1 | \"c\": 1}  | : a value must not go on behind its closing quote",
+        ),
+        ("a: *b", "1 | *b       | : no `&name` before this alias has its name"),
+        ("a:\n- b: c\n d: e", "3 | d: e     | : this line does not belong to the lines above"),
+        ("{} x", "1 | x        | : the document has ended, and there is more text"),
+    ];
+    for (text, expected) in table {
+        check(text, expected);
+    }
+}
+
+#[test]
+fn what_is_strange_is_warned_of() {
+    let table = [
+        ("- run: a\n  if: outputs.x", "steps[0].if: this is never `true`"),
+        ("- run: ${{ outputs.x }}", "steps[0].run: no step before this sets the output `x`"),
+        (
+            "- run: ${{ outputs.x }}\n  outputs: {x: {value: a}}",
+            "steps[0].run: no step before this",
+        ),
+        ("- run: a\n  outputs: {x: {value: a}}\n- run: ${{ outputs.x }}", ""),
+        ("- run: a\n  outputs: {x: {value: '${{ outputs.x }}'}}", ""),
+    ];
+    for (steps, expected) in table {
+        let text = format!("{HEAD}steps:\n{steps}\n");
+        let warnings = parse("f", text.as_bytes()).unwrap().warnings;
+        let found: Vec<String> =
+            warnings.iter().map(|w| format!("{}: {}", w.field, w.message)).collect();
+        match expected {
+            "" => assert_eq!(found, [""; 0], "{text}"),
+            expected => {
+                assert!(found.len() == 1 && found[0].starts_with(expected), "{text}\n{found:?}")
+            }
+        }
+    }
 }
 
 #[test]

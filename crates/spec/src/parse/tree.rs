@@ -70,15 +70,44 @@ pub(super) fn read(
         duplicates,
     };
     for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| syntax_error(&error))?;
+        let (event, span) = event.map_err(|error| syntax_error(text, &error))?;
         builder.event(event, span)?;
     }
     Ok(builder.done.unwrap_or_else(|| Node::leaf(Position { line: 1, column: 1 }, Content::Null)))
 }
 
-fn syntax_error(error: &ScanError) -> TreeError {
+/// Says in other words what the parser says, where it is known what usually is behind it.
+fn syntax_error(text: &str, error: &ScanError) -> TreeError {
     let at = position(&Span::empty(*error.marker()));
-    TreeError { at, message: error.info(), hint: None }
+    let line = text.split('\n').nth(at.line as usize - 1).unwrap_or_default();
+    let said = error.info();
+    let is = |part: &str| said.contains(part);
+    let in_braces = line
+        .contains("${{")
+        .then_some("a template inside of `{…}` or `[…]` needs quotes: \"${{ … }}\"");
+    let (message, hint) = if is("mapping values are not allowed") {
+        let hint = "the line is indented too far, or its value has `: ` in it and needs quotes";
+        ("a `:` must not stand here", Some(hint))
+    } else if is("tabs disallowed") {
+        ("a tab must not stand in the indentation", Some("indent with spaces"))
+    } else if is("expected ',' or") {
+        ("a `,` or the closing bracket is missing here", in_braces)
+    } else if is("unclosed bracket") {
+        ("this bracket is never closed", in_braces)
+    } else if is("unexpected character") {
+        ("a value must not begin with this character", Some("put the value into quotes"))
+    } else if is("invalid trailing content") {
+        ("a value must not go on behind its closing quote", Some("is a `,` missing?"))
+    } else if is("unknown anchor") {
+        ("no `&name` before this alias has its name", None)
+    } else if is("did not find expected key") {
+        ("this line does not belong to the lines above", Some("indent it like its neighbours"))
+    } else if is("expected <document start>") {
+        ("the document has ended, and there is more text", None)
+    } else {
+        return TreeError { at, message: format!("this is not YAML: {said}"), hint: None };
+    };
+    TreeError { at, message: message.to_owned(), hint }
 }
 
 fn position(span: &Span) -> Position {

@@ -15,8 +15,8 @@ use super::value::{List, Value};
 const STEPS: u64 = 4_000_000;
 /// Most bytes of text that the functions of one template may make.
 const MADE_BYTES: usize = 8 * limit::RENDERED_BYTES;
-/// Deepest nesting of `template`.
-const INCLUDES: usize = 100;
+/// Deepest nesting of blocks, groups and included templates together, which is what bounds the stack.
+const DEPTH: usize = 200;
 
 /// Where variables come from.
 pub(super) trait Variables {
@@ -49,7 +49,7 @@ pub(super) fn render(
         output: String::new(),
         locals: vec![("$".into(), dot.clone())],
         budget: Budget { steps: STEPS, bytes: MADE_BYTES },
-        includes: 0,
+        depth: 0,
     };
     evaluator.nodes(&dot, &parsed.nodes)?;
     Ok(evaluator.output)
@@ -105,18 +105,30 @@ struct Evaluator<'a> {
     output: String,
     locals: Vec<(Arc<str>, Value)>,
     budget: Budget,
-    includes: usize,
+    depth: usize,
 }
 
 impl<'a> Evaluator<'a> {
     fn nodes(&mut self, dot: &Value, nodes: &'a [Node]) -> Result<Flow, Fault> {
+        self.depth += 1;
+        let mut flow = Flow::Next;
         for node in nodes {
-            match self.node(dot, node)? {
-                Flow::Next => {}
-                flow => return Ok(flow),
+            flow = self.node(dot, node)?;
+            if !matches!(flow, Flow::Next) {
+                break;
             }
         }
-        Ok(Flow::Next)
+        self.depth -= 1;
+        Ok(flow)
+    }
+
+    /// Refuses to go deeper where one more level begins.
+    fn check_depth(&self, offset: usize) -> Result<(), Fault> {
+        if self.depth < DEPTH {
+            return Ok(());
+        }
+        let message = format!("blocks and templates are nested more than {DEPTH} deep");
+        Err(Fault::new(offset, message))
     }
 
     fn node(&mut self, dot: &Value, node: &'a Node) -> Result<Flow, Fault> {
@@ -244,30 +256,28 @@ impl<'a> Evaluator<'a> {
         pipeline: Option<&'a Pipeline>,
     ) -> Result<(), Fault> {
         self.steps(offset, 1)?;
+        self.check_depth(offset)?;
         let Some(nodes) = self.parsed.definitions.get(name) else {
             return Err(Fault::new(offset, format!("there is no template with the name {name:?}")));
         };
-        if self.includes == INCLUDES {
-            let message = format!("templates include each other more than {INCLUDES} deep");
-            return Err(Fault::new(offset, message));
-        }
         let dot = match pipeline {
             None => Value::Nil,
             Some(pipeline) => self.pipeline(dot, pipeline)?,
         };
-        self.includes += 1;
         let locals = std::mem::replace(&mut self.locals, vec![("$".into(), dot.clone())]);
         self.nodes(&dot, nodes)?;
         self.locals = locals;
-        self.includes -= 1;
         Ok(())
     }
 
     fn pipeline(&mut self, dot: &Value, pipeline: &'a Pipeline) -> Result<Value, Fault> {
+        self.check_depth(pipeline.offset)?;
+        self.depth += 1;
         let mut value = None;
         for command in &pipeline.commands {
             value = Some(self.command(dot, command, value.take())?);
         }
+        self.depth -= 1;
         let value = value.unwrap_or(Value::Nil);
         for name in &pipeline.variables {
             if pipeline.assigns {
@@ -303,10 +313,9 @@ impl<'a> Evaluator<'a> {
         self.steps(operand.offset, 1)?;
         let fields = &operand.fields[..];
         if let (Term::Name(name), [Field { name: field, .. }, rest @ ..]) = (&operand.term, fields)
+            && let Some(value) = self.variables.get_field(name, field)
         {
-            if let Some(value) = self.variables.get_field(name, field) {
-                return follow(value, rest);
-            }
+            return follow(value, rest);
         }
         let value = match &operand.term {
             Term::Literal(value) => value.clone(),
@@ -390,7 +399,7 @@ impl<'a> Evaluator<'a> {
         let Some(index) = self.locals.iter().rposition(|(known, _)| **known == *name) else {
             return Err(Fault::new(
                 offset,
-                format!("the variable `{name}` was never given a value"),
+                format!("there is no variable `{name}`; it is declared with `{name} := …`"),
             ));
         };
         // A template may declare very many variables; looking through them is work.

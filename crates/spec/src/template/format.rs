@@ -8,6 +8,9 @@ mod verbs;
 
 pub(super) use verbs::printf;
 
+/// No float has more digits than this; all that follow are zeros, and `format!` takes no large precision.
+const EXACT: usize = 1100;
+
 /// `%v`.
 pub(super) fn plain(value: &Value) -> String {
     let mut text = String::new();
@@ -50,11 +53,11 @@ fn write_plain(text: &mut String, value: &Value) {
 
 /// The shortest digits that read back as the same number; an exponent when it is below -4 or above 5.
 pub(super) fn float(value: f64) -> String {
-    general(value, None, false)
+    general(value, None)
 }
 
 /// `%g`: the shortest digits, or so many; with an exponent where it is shorter.
-pub(super) fn general(value: f64, precision: Option<usize>, keep_zeros: bool) -> String {
+pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     if let Some(name) = not_finite(value) {
         return name.to_owned();
     }
@@ -62,7 +65,7 @@ pub(super) fn general(value: f64, precision: Option<usize>, keep_zeros: bool) ->
         None => (6, format!("{value:e}")),
         Some(precision) => {
             let digits = precision.max(1);
-            (digits as i32, format!("{value:.*e}", digits - 1))
+            (digits as i32, format!("{value:.*e}", (digits - 1).min(EXACT)))
         }
     };
     let (mantissa, exponent) = scientific.split_once('e').expect("`{:e}` writes an exponent");
@@ -72,10 +75,8 @@ pub(super) fn general(value: f64, precision: Option<usize>, keep_zeros: bool) ->
         None => ("", mantissa),
     };
     let mut digits: String = mantissa.chars().filter(|c| *c != '.').collect();
-    if !keep_zeros {
-        let length = digits.trim_end_matches('0').len().max(1);
-        digits.truncate(length);
-    }
+    let length = digits.trim_end_matches('0').len().max(1);
+    digits.truncate(length);
     let body = if exponent < -4 || exponent >= most {
         let (first, rest) = digits.split_at(1);
         let point = if rest.is_empty() { "" } else { "." };
@@ -101,9 +102,14 @@ fn exponent_text(exponent: i32) -> String {
 
 /// `%e`.
 fn scientific(value: f64, precision: usize) -> String {
-    let text = format!("{value:.precision$e}");
+    let exact = precision.min(EXACT);
+    let text = format!("{value:.exact$e}");
     let (mantissa, exponent) = text.split_once('e').expect("`{:e}` writes an exponent");
-    format!("{mantissa}{}", exponent_text(exponent.parse().expect("an exponent is a number")))
+    let zeros = "0".repeat(precision - exact);
+    format!(
+        "{mantissa}{zeros}{}",
+        exponent_text(exponent.parse().expect("an exponent is a number"))
+    )
 }
 
 fn not_finite(value: f64) -> Option<&'static str> {

@@ -24,6 +24,9 @@ pub(super) fn call(
     budget: &mut Budget,
 ) -> Result<Value, String> {
     let given = &arguments[..];
+    for argument in given {
+        budget.steps(weight(argument))?;
+    }
     match name {
         "eq" => equal(given),
         "ne" => two(given).and_then(|[a, b]| Ok(Value::Bool(!a.equals(b)?))),
@@ -47,6 +50,16 @@ pub(super) fn call(
         "join_if" => join_if(given, budget),
         "matches" => matches(given, budget),
         _ => Err("this function is not supported".to_owned()),
+    }
+}
+
+/// The steps that looking at an argument takes, however the function looks at it.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len() / 1024,
+        Value::List(list) => list.items.len() / 64,
+        Value::Map(map) => map.len() / 64,
+        _ => 0,
     }
 }
 

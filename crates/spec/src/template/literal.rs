@@ -64,7 +64,7 @@ fn escaped(text: &str, quote: char) -> Result<(char, &str), String> {
     Ok((plain, rest))
 }
 
-fn coded<'a>(digits: &'a str, length: usize, radix: u32) -> Result<(char, &'a str), String> {
+fn coded(digits: &str, length: usize, radix: u32) -> Result<(char, &str), String> {
     let bad = || format!("an escape sequence needs {length} digits of base {radix}");
     let (digits, rest) = digits.split_at_checked(length).ok_or_else(bad)?;
     if !digits.chars().all(|c| c.is_digit(radix)) {

@@ -1,8 +1,10 @@
 //! The templates of a spec: Go's `text/template` between `${{` and `}}`, with an error for every unknown name.
 //!
 //! Whole numbers of JSON and YAML stay whole numbers (Go makes floats of JSON's, and prints a million as `1e+06`). Text is
-//! always UTF-8: `slice` refuses to cut a character in two. Everything else is as Go does it, which `tests/it/go_template.rs`
-//! checks against Go itself. Not supported are complex numbers, hexadecimal floats, `call`, and argument numbers in `printf`.
+//! always UTF-8: `slice` refuses to cut a character in two. Lists that print as text (`search_result_paths`, and those of a
+//! previous step that there is not) can be compared with text. Everything else is as Go does it, which `tests/it/go_template.rs`
+//! checks against Go itself. Not supported are complex numbers, hexadecimal floats, `call`, argument numbers in `printf`, and a
+//! `range` that declares a variable but gives it no value.
 
 mod condition;
 mod context;
@@ -113,6 +115,13 @@ impl Template {
             }
         }
         Ok(())
+    }
+
+    /// The outputs that are named as `outputs.NAME`, each with its place.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (&str, TemplateError)> {
+        let mentions = self.parsed.mentions.iter().filter(|mention| &*mention.name == "outputs");
+        let fields = mentions.filter_map(|mention| mention.field.as_ref());
+        fields.map(|field| (&*field.name, self.error(Fault::new(field.offset, ""))))
     }
 
     /// Renders the template.

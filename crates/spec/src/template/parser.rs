@@ -330,16 +330,9 @@ impl<'a> Parser<'a> {
                 _ => break,
             }
         }
-        for variable in &variables {
-            // Only field-less variables can be declared; the lexer cuts fields off.
-            if assigns && !self.scope.has(variable.text) {
-                return Err(undefined(variable.offset, variable.text));
-            }
-        }
         let variables: Vec<Arc<str>> = variables.iter().map(|token| token.text.into()).collect();
-        if !assigns {
-            variables.iter().for_each(|name| self.scope.push(name.clone()));
-        }
+        // As in Go, whether an assignment has a variable to assign to is only known when it is run.
+        variables.iter().for_each(|name| self.scope.push(name.clone()));
         let mut commands = Vec::new();
         loop {
             commands.push(self.command(offset, commands.is_empty())?);
@@ -432,17 +425,17 @@ impl<'a> Parser<'a> {
             fields.push(Field { offset: field.offset, name: field.text[1..].into() });
         }
         let is_plain = matches!(term, Term::Literal(_) | Term::Nil);
-        if is_plain || (matches!(term, Term::Dot) && token.kind == TokenKind::Dot) {
-            if let Some(field) = fields.first() {
-                let message = format!("`.{}` must not follow `{}`", field.name, token.text);
-                return Err(Fault::new(field.offset, message));
-            }
+        if (is_plain || (matches!(term, Term::Dot) && token.kind == TokenKind::Dot))
+            && let Some(field) = fields.first()
+        {
+            let message = format!("`.{}` must not follow `{}`", field.name, token.text);
+            return Err(Fault::new(field.offset, message));
         }
-        if let Term::Name(name) = &term {
-            if !functions::exists(name) {
-                let field = fields.first().cloned();
-                self.parsed.mentions.push(Mention { offset, name: name.clone(), field });
-            }
+        if let Term::Name(name) = &term
+            && !functions::exists(name)
+        {
+            let field = fields.first().cloned();
+            self.parsed.mentions.push(Mention { offset, name: name.clone(), field });
         }
         Ok(Operand { offset, term, fields })
     }

@@ -77,7 +77,7 @@ func render(text string, data map[string]any) (string, error) {
 			functions[name] = func() map[string]any { return value }
 		}
 	}
-	parsed, err := template.New("").Delims("${{", "}}").Option("missingkey=error").Funcs(functions).Parse(text)
+	parsed, err := template.New("\x00").Delims("${{", "}}").Option("missingkey=error").Funcs(functions).Parse(text)
 	if err != nil {
 		return "", err
 	}

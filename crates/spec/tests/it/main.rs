@@ -2,3 +2,4 @@
 
 mod expressions;
 mod go_template;
+mod hostile;

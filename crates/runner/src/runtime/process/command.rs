@@ -57,7 +57,9 @@ impl Program {
 }
 
 fn prepare(order: &Order, places: &Places, got: &mut Capabilities) -> Result<Program, Report> {
-    let directory = places.work_tree.join(&order.directory);
+    // Part by part, because joining nothing would add a slash.
+    let mut directory = places.work_tree.clone();
+    directory.extend(Path::new(&order.directory));
     std::env::set_current_dir(&directory).map_err(|error| {
         Report::Failed(format!("enter the folder `{}` of the work tree: {error}", order.directory))
     })?;

@@ -96,11 +96,13 @@ fn supervise(socket: &mut UnixStream) -> Result<(), String> {
         libc::setsid();
         libc::umask(0o022);
         libc::setpriority(libc::PRIO_PROCESS, 0, 19);
-        libc::prctl(libc::PR_SET_DUMPABLE, 0);
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
     }
     let cgroup = Cgroup::create(&order, &mut got);
     enter_pid_namespace(&order, &mut got);
+    // SECURITY: nobody traces this process. Only now: it takes away the right to write the maps of a user namespace, too.
+    // SAFETY: changes an attribute of this process only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
     let (mine, theirs) = UnixStream::pair().map_err(|error| format!("make a socket: {error}"))?;
     // SAFETY: this process has one thread.
     let init = match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{general, not_finite, plain, quote, quote_character, scientific};
+use super::{EXACT, general, not_finite, plain, quote, quote_character, scientific};
 use crate::template::value::{List, Value};
 
 /// Largest width and precision; Go refuses larger ones.
@@ -39,11 +39,17 @@ pub(in crate::template) fn printf(
             output.push_str("%!(NOVERB)");
             break;
         };
-        room(flags.width.unwrap_or(0) + flags.precision.unwrap_or(0))?;
+        let padding = flags.width.unwrap_or(0) + flags.precision.unwrap_or(0);
+        if padding > 0 {
+            let count = arguments.get(used).map_or(1, leaves);
+            room(padding.saturating_mul(count))?;
+        }
         if verb == '%' {
             output.push('%');
         } else if let Some(argument) = arguments.get(used) {
             used += 1;
+            // `%+v` asks for names of fields, which nothing here has.
+            flags.plus &= verb != 'v';
             let text = value(argument, verb, &flags);
             room(text.len())?;
             output.push_str(&text);
@@ -69,6 +75,15 @@ pub(in crate::template) fn printf(
         output.push(')');
     }
     Ok(output)
+}
+
+/// How many values a verb is applied to, each of which it pads.
+fn leaves(value: &Value) -> usize {
+    match value {
+        Value::List(list) => list.items.iter().map(leaves).sum::<usize>().max(1),
+        Value::Map(map) => map.values().map(|value| 1 + leaves(value)).sum::<usize>().max(1),
+        _ => 1,
+    }
 }
 
 /// What follows the last verb.
@@ -108,7 +123,8 @@ fn read_flags(
     } else {
         flags.width = digits(&mut next, characters);
     }
-    if next == Some('.') {
+    // As in Go, a point that ends the format is a verb that does not exist.
+    if next == Some('.') && !characters.as_str().is_empty() {
         next = characters.next();
         if next == Some('*') {
             match star(arguments, used) {
@@ -160,9 +176,12 @@ fn value(value: &Value, verb: char, flags: &Flags) -> String {
         Value::Float(number) => float(*number, verb, flags),
         Value::Text(content) => text(content, verb, flags),
         // `search_result_paths` has a text of its own, which only the verbs for text ask for.
-        Value::List(list) if list.bare && matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') => {
+        Value::List(list)
+            if list.bare && !flags.sharp && matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') =>
+        {
             text(&list.joined(" "), verb, flags)
         }
+        Value::List(_) | Value::Map(_) if verb == 'v' && flags.sharp => literal(value),
         Value::List(List { items, .. }) => {
             let items: Vec<_> = items.iter().map(|item| inner(item, verb, flags)).collect();
             format!("[{}]", items.join(" "))
@@ -177,6 +196,25 @@ fn value(value: &Value, verb: char, flags: &Flags) -> String {
     }
 }
 
+/// `%#v`: as a Go program would write it.
+fn literal(value: &Value) -> String {
+    let flags = Flags { sharp: true, ..Flags::default() };
+    let inner = |item: &Value| match item {
+        Value::Nil => "interface {}(nil)".to_owned(),
+        Value::List(_) | Value::Map(_) => literal(item),
+        item => self::value(item, 'v', &flags),
+    };
+    let parts: Vec<String> = match value {
+        Value::List(list) => list.items.iter().map(inner).collect(),
+        Value::Map(map) => {
+            let entries = map.iter();
+            entries.map(|(key, item)| format!("{}:{}", quote(key, false), inner(item))).collect()
+        }
+        _ => Vec::new(),
+    };
+    format!("{}{{{}}}", value.type_name(), parts.join(", "))
+}
+
 /// An item of a collection, where nil prints the same for every verb.
 fn inner(item: &Value, verb: char, flags: &Flags) -> String {
     match item {
@@ -186,7 +224,8 @@ fn inner(item: &Value, verb: char, flags: &Flags) -> String {
 }
 
 fn bad_verb(value: &Value, verb: char, flags: &Flags) -> String {
-    format!("%!{verb}({}={})", value.type_name(), self::value(value, 'v', flags))
+    let flags = Flags { sharp: false, ..flags.clone() };
+    format!("%!{verb}({}={})", value.type_name(), self::value(value, 'v', &flags))
 }
 
 fn text(content: &str, verb: char, flags: &Flags) -> String {
@@ -286,11 +325,15 @@ fn float(number: f64, verb: char, flags: &Flags) -> String {
     let digits = match not_finite(magnitude) {
         Some(name) => name.trim_start_matches('+').to_owned(),
         None => match verb {
-            'f' | 'F' => format!("{magnitude:.*}", flags.precision.unwrap_or(6)),
+            'f' | 'F' => {
+                let precision = flags.precision.unwrap_or(6);
+                let exact = precision.min(EXACT);
+                format!("{magnitude:.exact$}{}", "0".repeat(precision - exact))
+            }
             'e' => scientific(magnitude, flags.precision.unwrap_or(6)),
             'E' => scientific(magnitude, flags.precision.unwrap_or(6)).to_uppercase(),
-            'G' => general(magnitude, flags.precision, false).to_uppercase(),
-            _ => general(magnitude, flags.precision, false),
+            'G' => general(magnitude, flags.precision).to_uppercase(),
+            _ => general(magnitude, flags.precision),
         },
     };
     let sign = match sign(negative, flags) {

@@ -1,0 +1,89 @@
+//! A client that costs little: one connection, one request at a time, written and read by hand, so that a measurement is of the
+//! server and not of the client beside it.
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub struct Connection {
+    stream: TcpStream,
+    host: String,
+    authorization: String,
+    out: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub async fn open(address: &str, authorization: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            host: address.to_owned(),
+            authorization: authorization.to_owned(),
+            out: Vec::new(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The status and the body.
+    pub async fn post(
+        &mut self,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.post_as(path, None, headers, body).await
+    }
+
+    pub async fn post_as(
+        &mut self,
+        path: &str,
+        authorization: Option<&str>,
+        headers: &str,
+        body: &[u8],
+    ) -> anyhow::Result<(u16, Vec<u8>)> {
+        use std::io::Write;
+        self.out.clear();
+        let authorization = authorization.unwrap_or(&self.authorization);
+        write!(
+            self.out,
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {authorization}\r\nContent-Length: {}\r\n{headers}\r\n",
+            self.host,
+            body.len()
+        )?;
+        self.out.extend_from_slice(body);
+        self.stream.write_all(&self.out).await?;
+        self.read().await
+    }
+
+    async fn read(&mut self) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.buffer.clear();
+        let (head, status, length) = loop {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                bail!("the server closed the connection");
+            }
+            let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+                continue;
+            };
+            let head = std::str::from_utf8(&self.buffer[..end]).context("read a head")?;
+            let status: u16 = head
+                .split(' ')
+                .nth(1)
+                .and_then(|code| code.parse().ok())
+                .context("read a status")?;
+            let length = head.split("\r\n").find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse::<usize>().ok())?
+            });
+            break (end + 4, status, length.unwrap_or(0));
+        };
+        while self.buffer.len() < head + length {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                bail!("the server closed the connection");
+            }
+        }
+        Ok((status, self.buffer[head..head + length].to_vec()))
+    }
+}
