@@ -17,13 +17,11 @@ use crate::status::{Answer, Refusal};
 use crate::{Door, auth};
 
 /// What upload-pack may serve: any commit by its id, shallow and partial clones.
-const ALLOW: [&str; 8] = [
+const ALLOW: [&str; 6] = [
     "-c",
     "uploadpack.allowAnySHA1InWant=true",
     "-c",
     "uploadpack.allowFilter=true",
-    "-c",
-    "uploadpack.packObjectsHook=",
     "-c",
     "pack.threads=1",
 ];

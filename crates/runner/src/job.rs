@@ -90,6 +90,8 @@ pub struct JobResult {
     pub outcome: Outcome,
     /// For people: what went wrong, in a sentence.
     pub message: Option<String>,
+    /// It was not the job's fault: another try, maybe on another runner, may go better.
+    pub try_again: bool,
     /// The byte-exact difference between the checkout and what the steps left, as `git diff --binary` writes it with `a/`
     /// and `b/` prefixes; empty when nothing changed; `None` when the job did not succeed or had no repository.
     pub patch: Option<Vec<u8>>,

@@ -196,7 +196,7 @@ impl Client {
     pub(crate) async fn heartbeat(
         &self,
         running: &[(u64, String, String)],
-        wait_seconds: u64,
+        wait: Duration,
     ) -> Result<HeartbeatResponse, ClientError> {
         let mut by_queue: BTreeMap<&str, Vec<WireId>> = BTreeMap::new();
         let mut tokens = BTreeMap::new();
@@ -223,9 +223,7 @@ impl Client {
             ..HeartbeatRequest::default()
         };
         let mut request = self.request(Method::POST, "queue/heartbeat").json(&body);
-        if wait_seconds > 0 {
-            request = request.header("prefer", format!("wait={wait_seconds}"));
-        }
+        request = request.header("prefer", format!("wait={:.3}", wait.as_secs_f64()));
         Self::json(Self::send(request.timeout(Duration::from_secs(20))).await?).await
     }
 

@@ -7,12 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Agent, ClientError};
 
-/// How long the server holds a heartbeat when nothing is to stop.
-const WAIT_SECONDS: u64 = 5;
+/// The longest that the server holds a heartbeat when nothing is to stop.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 /// So that an answer that comes at once does not become a storm.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A process that did not run for this long was paused: its leases may be others' now.
-const ASLEEP: Duration = Duration::from_secs(15);
 /// How long jobs go on while the server does not answer.
 const OUTAGE_MAX: Duration = Duration::from_secs(600);
 
@@ -31,8 +29,11 @@ pub(crate) async fn run(agent: Arc<Agent>, over: CancellationToken) {
         }
         let running: Vec<_> =
             held.iter().map(|(job, held)| (*job, held.queue.clone(), held.token.clone())).collect();
+        // Several renewals fit into the shortest lease.
+        let shortest = held.iter().map(|(_, held)| held.term).min().unwrap_or(WAIT_MAX);
+        let wait = (shortest / 5).min(WAIT_MAX);
         let answer = tokio::select! {
-            answer = agent.client.heartbeat(&running, WAIT_SECONDS) => answer,
+            answer = agent.client.heartbeat(&running, wait) => answer,
             () = over.cancelled() => break,
         };
         match answer {
@@ -80,14 +81,9 @@ async fn watch_for_sleep(agent: Arc<Agent>, over: CancellationToken) {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let gap = last.elapsed();
         last = Instant::now();
-        if gap > ASLEEP {
-            for (job, held) in agent.leases.all() {
-                tracing::warn!(
-                    "job {job} is stopped: this process was paused for {} s",
-                    gap.as_secs()
-                );
-                held.fence();
-            }
+        for (job, held) in agent.leases.all().into_iter().filter(|(_, held)| gap > held.term) {
+            tracing::warn!("job {job} is stopped: this process was paused for {} s", gap.as_secs());
+            held.fence();
         }
     }
 }

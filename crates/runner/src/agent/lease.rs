@@ -1,7 +1,7 @@
 //! The leases that this process holds.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -23,6 +23,8 @@ pub(crate) struct Held {
     pub cancel: CancellationToken,
     /// The lease is another's: nothing more is written. Set before `cancel`.
     pub fenced: CancellationToken,
+    /// How long the lease lasts after a renewal.
+    pub term: Duration,
     /// When the server last said that it is ours, counted from when it was asked.
     pub confirmed: Instant,
 }

@@ -18,6 +18,12 @@ use crate::steps;
 
 /// A log's rest up to this size travels with the completion.
 const PIGGYBACK_BYTES: usize = 256 * 1024;
+/// The lease of a server that does not say how long its leases are.
+const TERM: Duration = Duration::from_secs(25);
+/// How long the log of a job that is given back may take to arrive.
+const LOG_MAX: Duration = Duration::from_secs(10);
+/// How long giving a job back is tried; after that its lease ends by itself.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(30);
 /// How long a finished job's report is repeated while the server is silent.
 const REPORT_MAX: Duration = Duration::from_secs(600);
 
@@ -78,6 +84,7 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
         token: token.clone(),
         cancel: agent.stop.cancel.child_token(),
         fenced: CancellationToken::new(),
+        term: job.phalanx.as_ref().map_or(TERM, |ours| Duration::from_millis(ours.lease_ms)),
         confirmed: Instant::now(),
     };
     agent.leases.add(id, held.clone());
@@ -107,13 +114,18 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
     let next = if held.fenced.is_cancelled() {
         tracing::warn!("job {id}: stopped and not reported; another runner has it");
         None
-    } else if agent.stop.cancel.is_cancelled() && result.outcome == Outcome::Killed {
-        // Nobody wants the job to stop but this runner.
-        let give_back = || agent.client.release(id, &token, "the runner was stopped");
+    } else if result.try_again
+        || (agent.stop.cancel.is_cancelled() && result.outcome == Outcome::Killed)
+    {
+        // Nobody wants the job to stop but this runner. Its log arrives first, to say why.
+        let _ = tokio::time::timeout(LOG_MAX, shipper).await;
+        let why = result.message.as_deref().filter(|_| result.try_again);
+        let why = why.unwrap_or("the runner was stopped");
+        let give_back = || agent.client.release(id, &token, why);
         let give_up = CancellationToken::new();
         let stop = give_up.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            tokio::time::sleep(GIVE_BACK_MAX).await;
             stop.cancel();
         });
         let _ = agent.client.until_answered(&give_up, give_back).await;
@@ -129,6 +141,7 @@ fn rejected(why: &str) -> JobResult {
     JobResult {
         outcome: Outcome::Rejected { why: why.into() },
         message: None,
+        try_again: false,
         patch: None,
         steps: Vec::new(),
         changed: Default::default(),

@@ -281,6 +281,7 @@ impl Run<'_> {
             Ok(()) => Outcome::Succeeded,
             Err(stop) => stop.outcome(|text| self.recorder.redact(text)),
         };
+        let try_again = result.as_ref().is_err_and(Stop::may_be_tried_again);
         let message = result.as_ref().err().map(|stop| self.recorder.redact(&stop.message()));
         if let Some(message) = &message {
             self.recorder.notice(message);
@@ -296,6 +297,7 @@ impl Run<'_> {
         JobResult {
             outcome,
             message,
+            try_again,
             patch: wants_patch.then_some(diff.patch),
             steps: self.done.reports,
             changed: diff.changed,

@@ -22,8 +22,10 @@ pub(super) enum Stop {
     Killed,
     /// The patch of the cached steps is gone, or does not apply. Not the end: the steps run instead.
     CacheUnusable(String),
-    /// It cannot be run as asked, or something that it needs is broken; the text says which.
+    /// It cannot be run as asked.
     Rejected(String),
+    /// Something that it needs is broken, here or on the way to the server: another try, maybe elsewhere, may help.
+    Infrastructure(String),
 }
 
 impl Stop {
@@ -56,7 +58,11 @@ impl Stop {
 
     /// Not the order's fault: begins with what failed, so that whoever reads it knows that another try may help.
     pub fn infrastructure(what: &str, error: &dyn std::error::Error) -> Self {
-        Self::Rejected(format!("{what}: {}", sentence(error)))
+        Self::Infrastructure(format!("{what}: {}", sentence(error)))
+    }
+
+    pub fn may_be_tried_again(&self) -> bool {
+        matches!(self, Self::Infrastructure(_))
     }
 
     pub fn outcome(&self, redact: impl Fn(&str) -> String) -> Outcome {
@@ -65,7 +71,7 @@ impl Stop {
             Self::TimedOut(which) => Outcome::TimedOut { which: *which },
             Self::StepTimedOut { .. } => Outcome::TimedOut { which: TimeoutKind::Step },
             Self::Killed => Outcome::Killed,
-            Self::Rejected(why) | Self::CacheUnusable(why) => {
+            Self::Rejected(why) | Self::Infrastructure(why) | Self::CacheUnusable(why) => {
                 Outcome::Rejected { why: redact(why).into() }
             }
         }
@@ -75,6 +81,7 @@ impl Stop {
         match self {
             Self::Failed { message, .. }
             | Self::Rejected(message)
+            | Self::Infrastructure(message)
             | Self::CacheUnusable(message) => message.clone(),
             Self::TimedOut(TimeoutKind::Job) => "the job took longer than it may".into(),
             Self::TimedOut(TimeoutKind::Step) => "a step took longer than it may".into(),

@@ -39,6 +39,18 @@ impl Planted {
     }
 }
 
+/// The commits of one seed's life, each with what its store holds after it.
+pub type Life = Vec<(Vec<engine::Change>, Box<dyn Fn() -> engine::Snapshot>)>;
+
+/// Runs one seed and keeps its commits, to replay them on a real store.
+pub fn record(seed: u64) -> Life {
+    let mut world = world::World::new(seed, None);
+    world.record();
+    let result = world.run();
+    assert_eq!(result, Ok(()), "seed {seed}");
+    world.recorded()
+}
+
 /// Runs one seed. A panic of the engine's own assertions is a violation like any other.
 pub fn run(seed: u64, planted: Option<Planted>) -> Outcome {
     let mut world = world::World::new(seed, planted);

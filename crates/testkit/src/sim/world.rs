@@ -108,6 +108,7 @@ pub(super) struct World {
     fault_count: u64,
     crashes: u64,
     trace: u64,
+    recorded: Option<Vec<(Vec<Change>, Disk)>>,
 }
 
 /// When the faults stop, and how long the world then has to come to rest.
@@ -158,6 +159,7 @@ impl World {
             fault_count: 0,
             crashes: 0,
             trace: seed,
+            recorded: None,
             random,
         };
         world.populate();
@@ -196,6 +198,29 @@ impl World {
             trace: self.trace,
             violation: None,
         }
+    }
+
+    pub(super) fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+
+    pub(super) fn recorded(self) -> super::Life {
+        let all = self.recorded.unwrap_or_default().into_iter();
+        all.map(|(changes, disk)| {
+            let snapshot: Box<dyn Fn() -> engine::Snapshot> = Box::new(move || disk.snapshot());
+            (changes, snapshot)
+        })
+        .collect()
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), String> {
+        self.disk.commit(changes)?;
+        if let Some(recorded) = &mut self.recorded
+            && !changes.is_empty()
+        {
+            recorded.push((changes.to_vec(), self.disk.clone()));
+        }
+        Ok(())
     }
 
     fn at(&mut self, at_ms: u64, event: Event) {
@@ -381,7 +406,7 @@ impl World {
                         changes.truncate(changes.len() / 2);
                     }
                     // A refusal shows again when the world rests.
-                    let _ = self.disk.commit(&changes);
+                    let _ = self.commit(&changes);
                 }
             }
             let down = *self.random.pick(&[10, 500, 3000, 20_000]);
@@ -440,7 +465,7 @@ impl World {
         };
         let batch = server.writing.take().unwrap_or_default();
         let before = self.disk.clone();
-        self.disk.commit(&batch.changes)?;
+        self.commit(&batch.changes)?;
         self.oracle.committed(&batch.changes, &before, &self.disk)?;
         for change in &batch.changes {
             if let Change::JobRunning { id, attempt, .. } = change {

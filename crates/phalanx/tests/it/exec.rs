@@ -1,0 +1,199 @@
+//! `phalanx exec`: patches, failures, retries, the cache, bad input.
+
+use crate::support::{Place, TEMPLATE, report, run, text};
+
+fn spec(steps: &str) -> String {
+    format!("name: test\nsteps:\n{steps}{TEMPLATE}")
+}
+
+#[test]
+fn good_results_are_kept_and_retry_runs_only_the_failed() {
+    let place = Place::new();
+    for number in 0..6 {
+        place.repository(
+            &format!("all/r{number}"),
+            &[("README.md", "hello\n"), ("n", &number.to_string())],
+        );
+    }
+    place.write("spec.yaml", &spec(
+        "  - run: echo one >> README.md\n  - run: \"test $(cat n) != 3 || test -e /tmp/../work/never || exit 7\"\n  - run: echo three > new\n",
+    ));
+    let output = run(place.phalanx().args([
+        "exec",
+        "-f",
+        "spec.yaml",
+        "--repos-in",
+        "all",
+        "-o",
+        "out",
+        "-j",
+        "3",
+    ]));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let out = place.path("out");
+    let first = report(&out);
+    assert_eq!(first["state"], "failed");
+    let jobs = first["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 6);
+    for job in jobs {
+        let name = job["repository"].as_str().unwrap();
+        let patch = out.join(format!("{name}.patch"));
+        if name == "r3" {
+            assert_eq!(
+                (job["state"].as_str(), job["exitCode"].as_i64()),
+                (Some("failed"), Some(7)),
+                "{job}"
+            );
+            assert!(job["error"].as_str().unwrap().contains("step 2"), "{job}");
+            assert!(!patch.exists());
+            continue;
+        }
+        assert_eq!(job["state"], "succeeded", "{job}");
+        assert_eq!(job["diffStat"]["added"], 2, "{job}");
+        place.git(&format!("all/{name}"), &["apply", patch.to_str().unwrap()]);
+        assert_eq!(
+            std::fs::read_to_string(place.path(&format!("all/{name}/new"))).unwrap(),
+            "three\n"
+        );
+    }
+    let id = first["execution"].to_string();
+    let again = run(place.phalanx().args(["execution", "retry", &id, "-o", "out2"]));
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again.stderr));
+    let second = report(&place.path("out2"));
+    for job in second["jobs"].as_array().unwrap() {
+        let attempts = if job["repository"] == "r3" { 2 } else { 1 };
+        assert_eq!(job["attempts"], attempts, "{job}");
+    }
+    let failed = second["jobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|job| job["repository"] == "r3")
+        .unwrap()["job"]
+        .to_string();
+    let detail = place.json(&["job", "show", &failed]);
+    assert_eq!(detail["history"].as_array().unwrap().len(), 2, "history is kept: {detail}");
+    let log = run(place.phalanx().args(["job", "logs", &failed, "--attempt", "1"]));
+    assert!(log.status.success() && !log.stdout.is_empty(), "the first attempt's log is readable");
+}
+
+#[test]
+fn a_second_run_is_cached_and_no_cache_runs_again() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    place.write("spec.yaml", &spec("  - run: date +%N >> f\n  - run: 'true'\n"));
+    let patch = |arguments: &[&str]| {
+        let output =
+            run(place.phalanx().args(["exec", "-f", "spec.yaml", "--repo", "r"]).args(arguments));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (output.stdout, text(&output.stderr))
+    };
+    let (first, _) = patch(&[]);
+    let (second, said) = patch(&[]);
+    assert_eq!(first, second);
+    assert!(said.contains("1 cached"), "{said}");
+    let (third, said) = patch(&["--no-cache"]);
+    assert_ne!(first, third);
+    assert!(!said.contains("cached"), "{said}");
+}
+
+#[test]
+fn workspaces_outputs_conditions_and_binary_files() {
+    let place = Place::new();
+    place.repository("mono", &[("a/b/go.mod", "b\n"), ("a/bc/go.mod", "bc\n"), ("other/x", "")]);
+    place.write("spec.yaml", &format!(
+        "name: test\nworkspaces:\n  - rootAtLocationOf: go.mod\nsteps:\n  - run: cat go.mod; printf '\\377\\000x' > bin\n    outputs:\n      module:\n        value: ${{{{ step.stdout }}}}\n  - run: echo \"${{{{ outputs.module }}}}${{{{ steps.path }}}}\" > seen\n    if: ${{{{ eq previous_step.stdout \"bc\\n\" }}}}\n{TEMPLATE}",
+    ));
+    let output =
+        run(place.phalanx().args(["exec", "-f", "spec.yaml", "--repo", "mono", "-o", "out"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let all = report(&place.path("out"));
+    let paths: Vec<&str> =
+        all["jobs"].as_array().unwrap().iter().map(|job| job["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["a/b", "a/bc"]);
+    for patch in ["mono--a-b.patch", "mono--a-bc.patch"] {
+        place.git("mono", &["apply", place.path("out").join(patch).to_str().unwrap()]);
+    }
+    assert_eq!(std::fs::read(place.path("mono/a/b/bin")).unwrap(), b"\xff\0x");
+    assert!(!place.path("mono/a/b/seen").exists());
+    assert_eq!(std::fs::read_to_string(place.path("mono/a/bc/seen")).unwrap(), "bc\na/bc\n");
+}
+
+#[test]
+fn bad_input_is_said_at_once_with_its_place_and_runs_nothing() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    for (name, content, arguments, wanted) in [
+        (
+            "keys.yaml",
+            "name: x\nstepz: []\nsteps:\n  - runn: y\n".to_owned(),
+            &["--repo", "r"][..],
+            &["keys.yaml:2", "stepz", "keys.yaml:4", "runn"][..],
+        ),
+        ("branch.yaml", spec("  - run: 'true'\n"), &["--repo", "r", "--branch", "gone"], &["gone"]),
+        (
+            "missing.yaml",
+            format!("name: x\non:\n  - repository: nowhere\nsteps:\n  - run: a\n{TEMPLATE}"),
+            &[],
+            &["missing.yaml:3", "nowhere"],
+        ),
+        (
+            "template.yaml",
+            spec("  - run: echo ${{ repository.nam }}\n"),
+            &["--repo", "r"],
+            &["template.yaml", "nam"],
+        ),
+        ("folder.yaml", spec("  - run: 'true'\n"), &["--repo", "/nonexistent"], &["/nonexistent"]),
+        ("none.yaml", spec("  - run: 'true'\n"), &[], &["--repo"]),
+        (
+            "bomb.yaml",
+            format!(
+                "name: x\na: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n{}",
+                spec("  - run: a\n")
+            ),
+            &["--repo", "r"],
+            &["bomb.yaml"],
+        ),
+        (
+            "huge.yaml",
+            format!("name: x\n#{}\n", "x".repeat(5 * 1024 * 1024)),
+            &["--repo", "r"],
+            &["huge.yaml", "bytes"],
+        ),
+    ] {
+        place.write(name, &content);
+        let output = run(place.phalanx().args(["exec", "-f", name]).args(arguments));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        for wanted in wanted {
+            assert!(said.contains(wanted), "{name}: no `{wanted}` in: {said}");
+        }
+    }
+    let all = place.json(&["execution", "list"]);
+    assert_eq!(all, serde_json::json!([]), "nothing was submitted");
+}
+
+#[test]
+fn a_container_without_docker_says_what_to_do() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    place.write("spec.yaml", &spec("  - run: echo hi >> f\n    container: alpine:3\n"));
+    let mut command = place.phalanx();
+    // No engine is there, wherever this runs.
+    command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let output = run(command.args(["exec", "-f", "spec.yaml", "--repo", "r"]));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("Docker") && said.contains("--runtime process"), "{said}");
+    let output = run(place.phalanx().args([
+        "exec",
+        "-f",
+        "spec.yaml",
+        "--repo",
+        "r",
+        "--runtime",
+        "process",
+    ]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("+hi"));
+}

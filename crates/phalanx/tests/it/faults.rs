@@ -1,0 +1,210 @@
+//! Servers and runners that are killed, stopped and revived.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Place, Running, TEMPLATE, eventually, report, run, text};
+
+fn signal(running: &Running, signal: Signal) {
+    kill(Pid::from_raw(running.child.id() as i32), signal).unwrap();
+}
+
+fn patches(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "patch"))
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                std::fs::read(&path).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn killed_servers_lose_nothing() {
+    let place = Place::new();
+    for number in 0..8 {
+        place.repository(&format!("all/r{number}"), &[("f", &number.to_string())]);
+    }
+    // Each step tells that it began, and waits until it may go on.
+    place.write(
+        "spec.yaml",
+        &format!("name: test\nsteps:\n  - run: sleep 0.7; echo done >> f\n{TEMPLATE}"),
+    );
+    let undisturbed = run(place
+        .phalanx()
+        .env("PHALANX_DATA_DIRECTORY", place.path("other"))
+        .args(["exec", "-f", "spec.yaml", "--repos-in", "all", "-o", "calm", "-j", "8"]));
+    assert!(undisturbed.status.success(), "{}", text(&undisturbed.stderr));
+
+    let (server, url) = place.server(&["--lease-ms", "6000"]);
+    let listen = url.trim_start_matches("http://").to_owned();
+    let _runners = [place.runner(&url, "one", 1), place.runner(&url, "two", 1)];
+    let mut exec = place.spawn(place.phalanx().args([
+        "exec",
+        "--server",
+        &url,
+        "-f",
+        "spec.yaml",
+        "--repos-in",
+        "all",
+        "-o",
+        "out",
+        "--no-cache",
+    ]));
+    let started = || place.json(&["job", "list", "--state", "running"]);
+    eventually("a job runs", || (!started().as_array()?.is_empty()).then_some(()));
+    signal(&server, Signal::SIGKILL);
+    drop(server);
+    // Again while it starts.
+    let again =
+        place.spawn(place.phalanx().args(["server", "--listen", &listen, "--lease-ms", "6000"]));
+    signal(&again, Signal::SIGKILL);
+    drop(again);
+    let _server = place.server(&["--listen", &listen, "--lease-ms", "6000"]);
+    let status = exec.child.wait().unwrap();
+    let all = report(&place.path("out"));
+    assert_eq!(status.code(), Some(0), "{all}");
+    assert_eq!(patches(&place.path("out")), patches(&place.path("calm")));
+    assert_eq!(patches(&place.path("out")).len(), 8);
+    for job in all["jobs"].as_array().unwrap() {
+        let detail = place.json(&["job", "show", &job["job"].to_string()]);
+        let history = detail["history"].as_array().unwrap();
+        let accepted = history.iter().filter(|attempt| attempt["state"] == "succeeded").count();
+        assert_eq!(accepted, 1, "accepted once: {detail}");
+    }
+}
+
+#[test]
+fn a_dead_and_a_paused_runner_are_replaced_and_fenced() {
+    for how in [Signal::SIGKILL, Signal::SIGSTOP] {
+        let place = Place::new();
+        place.repository("r", &[("f", "x\n")]);
+        place.write(
+            "spec.yaml",
+            &format!("name: test\nsteps:\n  - run: sleep 3; echo done >> f\n{TEMPLATE}"),
+        );
+        let (_server, url) = place.server(&["--lease-ms", "2000"]);
+        let first = place.runner(&url, "first", 1);
+        let mut exec = place.spawn(place.phalanx().args([
+            "exec",
+            "--server",
+            &url,
+            "-f",
+            "spec.yaml",
+            "--repo",
+            "r",
+            "-o",
+            "out",
+            "--no-cache",
+        ]));
+        eventually("the job runs", || {
+            (!place.json(&["job", "list", "--state", "running"]).as_array()?.is_empty())
+                .then_some(())
+        });
+        signal(&first, how);
+        let _second = place.runner(&url, "second", 1);
+        let status = exec.child.wait().unwrap();
+        let all = report(&place.path("out"));
+        assert_eq!(status.code(), Some(0), "{how}: {all}");
+        let job = &all["jobs"][0];
+        assert_eq!(
+            (job["attempts"].as_u64(), job["runner"].as_str()),
+            (Some(2), Some("second")),
+            "{how}: {job}"
+        );
+        if how == Signal::SIGSTOP {
+            signal(&first, Signal::SIGCONT);
+        }
+        // The revived one reports nothing: the history stays as it is.
+        let detail = place.json(&["job", "show", &job["job"].to_string()]);
+        let states: Vec<&str> = detail["history"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|a| a["state"].as_str().unwrap())
+            .collect();
+        assert_eq!(states, ["runner_lost", "succeeded"], "{how}");
+        assert_eq!(patches(&place.path("out")).len(), 1);
+    }
+}
+
+#[test]
+fn cancel_kills_the_whole_tree_and_drain_ends_a_runner() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    let mark = format!("31{:05}", std::process::id());
+    place.write("spec.yaml", &format!(
+        "name: test\nsteps:\n  - run: (setsid sleep {mark} &) ; trap '' TERM; sleep {mark}; sleep {mark}\n{TEMPLATE}"
+    ));
+    let (_server, url) = place.server(&[]);
+    let mut runner = place.runner(&url, "only", 1);
+    let mut exec = place.spawn(place.phalanx().args([
+        "exec",
+        "--server",
+        &url,
+        "-f",
+        "spec.yaml",
+        "--repo",
+        "r",
+        "-o",
+        "out",
+    ]));
+    let alive = || {
+        let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let line = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+            Some(text(&line).starts_with(&format!("sleep\0{mark}")))
+        });
+        all.filter(|found| *found).count()
+    };
+    eventually("both sleeps run", || (alive() == 2).then_some(()));
+    let canceled = std::time::Instant::now();
+    let output = run(place.phalanx().args(["execution", "cancel", "1"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    eventually("nothing is left", || (alive() == 0).then_some(()));
+    assert!(canceled.elapsed() < std::time::Duration::from_secs(5), "{:?}", canceled.elapsed());
+    assert_eq!(exec.child.wait().unwrap().code(), Some(1));
+    assert_eq!(report(&place.path("out"))["jobs"][0]["state"], "killed");
+    signal(&runner, Signal::SIGTERM);
+    eventually("a drained runner ends", || {
+        runner.child.try_wait().unwrap().map(|status| assert!(status.success()))
+    });
+    let runners = place.json(&["runner", "list"]);
+    assert_eq!(runners, serde_json::json!([]), "it said that it was gone");
+}
+
+#[test]
+fn a_waiting_job_is_explained() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    place.write("spec.yaml", &format!("name: test\nsteps:\n  - run: 'true'\n{TEMPLATE}"));
+    let (_server, url) = place.server(&[]);
+    let submit = |dimension: &str| {
+        let output = run(place.phalanx().args([
+            "exec",
+            "--server",
+            &url,
+            "-f",
+            "spec.yaml",
+            "--repo",
+            "r",
+            "--detach",
+            "--dimension",
+            dimension,
+        ]));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    submit("os=Windows");
+    let explain =
+        |job: &str| place.json(&["job", "explain", job])["text"].as_str().unwrap().to_owned();
+    assert!(explain("1").contains("no runner is connected"), "{}", explain("1"));
+    let _runner = place.runner(&url, "only", 1);
+    eventually("the requirement is named", || {
+        explain("1").contains("no runner has os=Windows").then_some(())
+    });
+}

@@ -1,0 +1,5 @@
+//! The simulator in small, the store against the simulator's rows, and the house's own rules.
+
+mod house;
+mod simulator;
+mod store;
