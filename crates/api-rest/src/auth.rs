@@ -6,7 +6,6 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::Door;
@@ -17,11 +16,11 @@ pub struct Token([u8; 32]);
 
 impl Token {
     pub fn new(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
+        Self(*blake3::hash(token.as_bytes()).as_bytes())
     }
 
     fn accepts(&self, token: &str) -> bool {
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let digest: [u8; 32] = *blake3::hash(token.as_bytes()).as_bytes();
         self.0.ct_eq(&digest).into()
     }
 }

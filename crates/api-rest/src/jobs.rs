@@ -158,11 +158,11 @@ pub(crate) async fn create(
         let one = Arc::new(template);
         (0..count).map(|_| one.clone()).collect()
     } else {
-        let of = |payload: &serde_json::Value| {
-            let payload = payload.to_string().into_bytes().into();
+        let of = |payload: &serde_json::value::RawValue| {
+            let payload = payload.get().as_bytes().into();
             Arc::new(NewJob { payload, ..template.clone() })
         };
-        asked.payloads.iter().map(of).collect()
+        asked.payloads.iter().map(|payload| of(payload)).collect()
     };
     let half = |bytes: &[u8]| -> [u8; 16] {
         blake3::hash(bytes).as_bytes()[..16].try_into().expect("sixteen of thirty-two bytes")

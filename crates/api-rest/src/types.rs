@@ -128,7 +128,7 @@ pub struct NewJobs {
     pub dimensions: Vec<String>,
     /// One payload each; `count` empty ones when there are none.
     #[serde(default)]
-    pub payloads: Vec<serde_json::Value>,
+    pub payloads: Vec<Box<serde_json::value::RawValue>>,
     #[serde(default)]
     pub count: u64,
 }

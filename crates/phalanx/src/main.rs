@@ -7,6 +7,10 @@ mod server;
 
 use std::process::ExitCode;
 
+/// Small objects by the million come and go with every request.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The launcher of job processes is this binary in a hidden mode: it must not start a runtime, or parse anything.
     if std::env::args_os().nth(1).is_some_and(|mode| mode == "__launch") {

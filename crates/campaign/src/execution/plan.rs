@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use codehost::git::Repositories;
+use futures::StreamExt;
 use globset::{GlobBuilder, GlobMatcher};
 use spec::{
     BatchChangeContext, Diagnostic, On, Position, RepositoryContext, Spec, StaticCondition,
@@ -44,6 +45,9 @@ pub struct Skipped {
 pub struct PlanError {
     pub diagnostics: Vec<Diagnostic>,
 }
+
+/// Revisions that are pinned at the same time.
+const RESOLVE_AT_ONCE: usize = 8;
 
 struct Rule<'a> {
     matcher: GlobMatcher,
@@ -101,16 +105,28 @@ pub async fn plan(
     }
     let rules = workspace_rules(spec, &mut complain);
     let mut plan = Plan::default();
-    for ((name, branch), (at, field)) in wanted {
-        if repositories.source(&name).is_none() {
-            let hint = "give its folder or URL with `--repo`; `phalanx exec` names a local one after its folder";
-            complain(at, &field, format!("there is no repository `{name}`"), Some(hint));
-            continue;
-        }
-        let resolved = match repositories.resolve(&name, branch.as_deref()).await {
+    // Each is a git process that mostly waits.
+    let resolved = wanted.into_iter().map(|((name, branch), (at, field))| async move {
+        let resolved = match repositories.source(&name) {
+            Some(_) => {
+                repositories.resolve(&name, branch.as_deref()).await.map_err(|e| e.to_string())
+            }
+            None => Err(String::new()),
+        };
+        (name, resolved, at, field)
+    });
+    let resolved: Vec<_> =
+        futures::stream::iter(resolved).buffered(RESOLVE_AT_ONCE).collect().await;
+    for (name, resolved, at, field) in resolved {
+        let resolved = match resolved {
             Ok(resolved) => resolved,
+            Err(missing) if missing.is_empty() => {
+                let hint = "give its folder or URL with `--repo`; `phalanx exec` names a local one after its folder";
+                complain(at, &field, format!("there is no repository `{name}`"), Some(hint));
+                continue;
+            }
             Err(error) => {
-                complain(at, &field, error.to_string(), None);
+                complain(at, &field, error, None);
                 continue;
             }
         };

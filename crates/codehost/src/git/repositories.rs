@@ -124,7 +124,9 @@ impl Repositories {
         }
         match &source {
             Source::Path(path) => {
-                if output(path, &["rev-parse", "--git-dir"]).await.is_err() {
+                // Whether git can read it is found when a revision is pinned.
+                let bare = path.join("HEAD").is_file() && path.join("objects").is_dir();
+                if !bare && !path.join(".git").exists() {
                     return Err(AddError::NotARepository { path: path.clone() });
                 }
             }
@@ -208,12 +210,17 @@ impl Repositories {
         let Some(revision) = revision else {
             let uploaded = self.source(name) == Some(Source::Uploaded);
             let head = if uploaded { "refs/phalanx/head" } else { "HEAD" };
-            let commit = rev_parse(&directory, head).await.map_err(|_| {
+            // The commit and, unless the head is detached, the branch: one process for both.
+            let commit = format!("{head}^{{commit}}");
+            let said = output(&directory, &["rev-parse", &commit, "--abbrev-ref", "HEAD"]).await;
+            let said = said.map_err(|_| {
                 GitError::Refused(format!("the repository `{name}` has no commit to start from"))
             })?;
-            let branch = output(&directory, &["rev-parse", "--abbrev-ref", "HEAD"]).await;
-            let branch = branch.map(|b| String::from_utf8_lossy(&b).trim().to_owned());
-            return Ok(Resolved { branch: branch.unwrap_or_else(|_| "HEAD".to_owned()), commit });
+            let said = String::from_utf8_lossy(&said);
+            let mut lines = said.lines();
+            let commit = lines.next().unwrap_or_default().to_owned();
+            let branch = lines.next().unwrap_or("HEAD").to_owned();
+            return Ok(Resolved { branch, commit });
         };
         if revision.starts_with('-') || revision.is_empty() || revision.contains("..") {
             return Err(GitError::Refused(format!("`{revision}` is not a branch, tag or commit")));

@@ -118,7 +118,7 @@ impl Engine {
         // A parked poll is an open connection; a job has a lease of its own.
         let busy = !runner.jobs.is_empty() || !runner.parked.is_empty();
         if heard > now.mono_ms || busy {
-            let again = heard.max(now.mono_ms + gone_ms.min(1000).max(1));
+            let again = heard.max(now.mono_ms + gone_ms.clamp(1, 1000));
             self.timers.set(again, Timer::RunnerGone(ix, generation));
             return;
         }

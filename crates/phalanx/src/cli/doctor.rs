@@ -1,6 +1,7 @@
 //! `phalanx doctor`: can this machine do the work?
 
 use clap::Args;
+use runner::runtime::docker::DockerRuntime;
 
 use super::{Exit, output, runner as runner_command};
 use crate::config::File;
@@ -30,7 +31,7 @@ enum State {
 
 impl Doctor {
     pub async fn run(self, file: File) -> anyhow::Result<()> {
-        let checks = vec![git(), data_directory(&file), files(), sandbox().await?];
+        let checks = vec![git(), data_directory(&file), files(), sandbox().await?, docker().await];
         if self.json {
             output::json(&checks)?;
         } else {
@@ -107,4 +108,20 @@ async fn sandbox() -> anyhow::Result<Check> {
         }
         Err(error) => Check { name: "process sandbox", state: State::Bad, text: error.to_string() },
     })
+}
+
+/// Only steps with an image need it, so its absence is a limit and no fault.
+async fn docker() -> Check {
+    match DockerRuntime::version().await {
+        Ok(version) => Check {
+            name: "docker",
+            state: State::Good,
+            text: format!("engine {version}: steps with an image can run"),
+        },
+        Err(why) => Check {
+            name: "docker",
+            state: State::Limited,
+            text: format!("{why}; steps with an image cannot run"),
+        },
+    }
 }

@@ -146,7 +146,7 @@ pub struct RunnerHere {
 }
 
 impl RunnerHere {
-    pub fn start(server: &Server, file: &File, slots: Option<u32>) -> anyhow::Result<Self> {
+    pub async fn start(server: &Server, file: &File, slots: Option<u32>) -> anyhow::Result<Self> {
         let mut section = file.runner.clone();
         section.slots = slots.or(section.slots);
         section.name = Some(format!("exec-{}", std::process::id()));
@@ -155,8 +155,11 @@ impl RunnerHere {
         let mut config = runner_command::agent_config(&section, server.url(), token, Some(work))?;
         config.shares_host = true;
         let stop = Stop::default();
-        let agent =
-            tokio::spawn(runner::agent::run(config, runner_command::runtimes()?, stop.clone()));
+        let agent = tokio::spawn(runner::agent::run(
+            config,
+            runner_command::runtimes().await?,
+            stop.clone(),
+        ));
         Ok(Self { stop, agent })
     }
 
@@ -239,7 +242,7 @@ impl Exec {
         let here = match local {
             Local::Live(_) => None,
             Local::Embedded(embedded) if created.jobs > 0 => {
-                Some(RunnerHere::start(&embedded.server, file, self.watch.slots)?)
+                Some(RunnerHere::start(&embedded.server, file, self.watch.slots).await?)
             }
             Local::Embedded(_) => None,
         };

@@ -135,7 +135,9 @@ async fn retry(
     // On a server that runs, its runners do the work; here it is this command.
     let here = match &local {
         Local::Live(_) => None,
-        Local::Embedded(embedded) => Some(RunnerHere::start(&embedded.server, file, watch.slots)?),
+        Local::Embedded(embedded) => {
+            Some(RunnerHere::start(&embedded.server, file, watch.slots).await?)
+        }
     };
     let outcome = watch.follow(local.client(), execution).await;
     if let Some(here) = here {

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use runner::agent::{AgentConfig, Stop};
 use runner::runtime::Runtimes;
+use runner::runtime::docker::DockerRuntime;
 use runner::runtime::process::ProcessRuntime;
 
 use super::{BadInput, runners, server};
@@ -75,7 +76,7 @@ async fn work(flags: RunnerFlags, file: File) -> anyhow::Result<()> {
         config.slots
     );
     tokio::spawn(obey_signals(stop.clone()));
-    runner::agent::run(config, runtimes()?, stop).await.context("work for the server")?;
+    runner::agent::run(config, runtimes().await?, stop).await.context("work for the server")?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -140,8 +141,9 @@ pub fn processors() -> u32 {
 }
 
 /// What this machine can run jobs in.
-pub fn runtimes() -> anyhow::Result<Runtimes> {
-    Ok(Runtimes { process: Arc::new(process_runtime()?), docker: None })
+pub async fn runtimes() -> anyhow::Result<Runtimes> {
+    let process = Arc::new(process_runtime()?);
+    Ok(Runtimes { process, docker: DockerRuntime::detect().await })
 }
 
 pub fn process_runtime() -> anyhow::Result<ProcessRuntime> {

@@ -28,8 +28,11 @@ impl Up {
             runner_command::agent_config(&of_runner, running.url(), token, Some(work))?;
         config.shares_host = true;
         let stop = Stop::default();
-        let agent =
-            tokio::spawn(runner::agent::run(config, runner_command::runtimes()?, stop.clone()));
+        let agent = tokio::spawn(runner::agent::run(
+            config,
+            runner_command::runtimes().await?,
+            stop.clone(),
+        ));
         output::print_line(&format!("URL    {}", running.url()))?;
         output::print_line(&format!("token  {}", running.token))?;
         output::print_line("")?;

@@ -1,5 +1,6 @@
 //! Where steps run. One folder per runtime, each with this shape; adding one costs a folder and a line here.
 
+pub mod docker;
 pub mod process;
 
 use std::collections::BTreeMap;

@@ -223,7 +223,7 @@ async fn submit(shared: Arc<Shared>, number: u64) {
             .to_string();
         let headers = format!("Content-Type: application/json\r\nIdempotency-Key: {key}\r\n");
         // Twice now and then: the same key must give the same jobs.
-        for _ in 0..1 + u64::from(key % 7 == 0) {
+        for _ in 0..1 + u64::from(key.is_multiple_of(7)) {
             let (status, answer) = ask(
                 &shared,
                 &mut connection,
@@ -248,7 +248,7 @@ async fn submit(shared: Arc<Shared>, number: u64) {
                     .push(format!("submit: {status} {}", String::from_utf8_lossy(&answer))),
             }
         }
-        if key % 5 == 0 {
+        if key.is_multiple_of(5) {
             let id = shared.ledger.lock().submits.get(&key).map(|(first, _)| *first);
             if let Some(id) = id {
                 let path = format!("/api/v1/jobs/{id}/cancel");
