@@ -146,7 +146,13 @@ pub struct RunnerHere {
 }
 
 impl RunnerHere {
-    pub async fn start(server: &Server, file: &File, slots: Option<u32>) -> anyhow::Result<Self> {
+    /// `docker`: whether steps may want containers; finding out whether an engine is here takes a while.
+    pub async fn start(
+        server: &Server,
+        file: &File,
+        slots: Option<u32>,
+        docker: bool,
+    ) -> anyhow::Result<Self> {
         let mut section = file.runner.clone();
         section.slots = slots.or(section.slots);
         section.name = Some(format!("exec-{}", std::process::id()));
@@ -157,7 +163,7 @@ impl RunnerHere {
         let stop = Stop::default();
         let agent = tokio::spawn(runner::agent::run(
             config,
-            runner_command::runtimes().await?,
+            runner_command::runtimes(docker).await?,
             stop.clone(),
         ));
         Ok(Self { stop, agent })
@@ -239,10 +245,11 @@ impl Exec {
             output::print_line(&format!("execution {execution}: {} jobs", created.jobs))?;
             return Ok(0);
         }
+        let docker = spec.steps.iter().any(|step| step.container.is_some());
         let here = match local {
             Local::Live(_) => None,
             Local::Embedded(embedded) if created.jobs > 0 => {
-                Some(RunnerHere::start(&embedded.server, file, self.watch.slots).await?)
+                Some(RunnerHere::start(&embedded.server, file, self.watch.slots, docker).await?)
             }
             Local::Embedded(_) => None,
         };

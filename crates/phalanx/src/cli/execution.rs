@@ -136,7 +136,7 @@ async fn retry(
     let here = match &local {
         Local::Live(_) => None,
         Local::Embedded(embedded) => {
-            Some(RunnerHere::start(&embedded.server, file, watch.slots).await?)
+            Some(RunnerHere::start(&embedded.server, file, watch.slots, true).await?)
         }
     };
     let outcome = watch.follow(local.client(), execution).await;

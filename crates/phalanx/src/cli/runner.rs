@@ -76,7 +76,7 @@ async fn work(flags: RunnerFlags, file: File) -> anyhow::Result<()> {
         config.slots
     );
     tokio::spawn(obey_signals(stop.clone()));
-    runner::agent::run(config, runtimes().await?, stop).await.context("work for the server")?;
+    runner::agent::run(config, runtimes(true).await?, stop).await.context("work for the server")?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -141,9 +141,10 @@ pub fn processors() -> u32 {
 }
 
 /// What this machine can run jobs in.
-pub async fn runtimes() -> anyhow::Result<Runtimes> {
+pub async fn runtimes(docker: bool) -> anyhow::Result<Runtimes> {
     let process = Arc::new(process_runtime()?);
-    Ok(Runtimes { process, docker: DockerRuntime::detect().await })
+    let docker = if docker { DockerRuntime::detect().await } else { None };
+    Ok(Runtimes { process, docker })
 }
 
 pub fn process_runtime() -> anyhow::Result<ProcessRuntime> {

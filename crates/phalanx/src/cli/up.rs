@@ -30,7 +30,7 @@ impl Up {
         let stop = Stop::default();
         let agent = tokio::spawn(runner::agent::run(
             config,
-            runner_command::runtimes().await?,
+            runner_command::runtimes(true).await?,
             stop.clone(),
         ));
         output::print_line(&format!("URL    {}", running.url()))?;

@@ -204,7 +204,9 @@ async fn docker_streams_output_and_tells_how_it_ended() {
     let quiet = "exec > /dev/null 2>&1; sleep 1; exit 3";
     assert_eq!(ground.sh(&mut sandbox, quiet).await, Exit::Code(3));
     let missing = Command { argv: vec!["/no/such".to_owned()], ..sh("") };
-    assert_eq!(ground.run(&mut sandbox, &missing).await, Exit::Code(127), "{}", ground.out());
+    // Which of the two it is differs between engines.
+    let exit = ground.run(&mut sandbox, &missing).await;
+    assert!(matches!(exit, Exit::Code(126 | 127)), "{exit:?}");
 
     // It comes while the step runs.
     let command = sh("echo early; sleep 30");
@@ -351,13 +353,14 @@ async fn docker_kills_what_a_step_left_running() {
     let mut sandbox = ground.open().await;
     let started = Instant::now();
     // It holds the output open, and it is deaf.
-    let leave = "(trap '' TERM HUP; while :; do sleep 100; done) & echo left";
+    let leave = "(trap '' TERM HUP; while :; do touch beat; sleep 0.2; done) & echo left";
     assert_eq!(ground.sh(&mut sandbox, leave).await, Exit::Code(0));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(ground.out(), "left\n");
-    let count = "ps -o comm,args | { while read -r comm rest; do case $rest in *'sleep 100'*|*trap*) echo found;; esac; done; }";
-    assert_eq!(ground.sh(&mut sandbox, count).await, Exit::Code(0));
-    assert_eq!(ground.out(), "");
+    let beat = ground.folder.path().join("tree/beat");
+    let _ = std::fs::remove_file(&beat);
+    assert_eq!(ground.sh(&mut sandbox, "sleep 0.6; ls").await, Exit::Code(0));
+    assert_eq!(ground.out(), "sub\n");
     // Nothing that a step kills is the keeper, and no orphan stays as a zombie.
     assert_eq!(ground.sh(&mut sandbox, "kill 1; kill -9 -1; echo on").await, Exit::Code(0));
     let orphans = "for i in 1 2 3 4 5; do (true & sleep 0.1 &) ; done; sleep 0.5; ps -o stat | { while read -r s; do case $s in Z*) echo $s;; esac; done; }";

@@ -1,6 +1,7 @@
 //! Containers of runners that are no more. A runner that crashed cannot remove its containers; the next one does.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::query_parameters::ListContainersOptions;
@@ -11,6 +12,7 @@ use super::container::force_remove;
 pub const MARK: &str = "phalanx";
 /// Whose it is: `PID:START:PIDNS`, see `this_process`.
 pub const RUNNER: &str = "phalanx.runner";
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Names this process for as long as the host is up. The start time tells it from a later process with its number, and the
 /// process namespace keeps runners in containers, which share an engine but not their numbers, from judging each other.
@@ -42,10 +44,16 @@ fn is_dead(runner: &str) -> bool {
 pub async fn remove(docker: &Docker) {
     let filters = HashMap::from([("label".to_owned(), vec![format!("{MARK}=1")])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-    let containers = match docker.list_containers(Some(options)).await {
-        Ok(containers) => containers,
-        Err(error) => {
+    // An engine that answers and then stalls must not keep a runner from starting.
+    let listed = tokio::time::timeout(PATIENCE, docker.list_containers(Some(options))).await;
+    let containers = match listed {
+        Ok(Ok(containers)) => containers,
+        Ok(Err(error)) => {
             tracing::warn!("containers of dead runners could not be looked for: {error}");
+            return;
+        }
+        Err(_) => {
+            tracing::warn!("the Docker engine did not list its containers in time");
             return;
         }
     };
