@@ -50,6 +50,16 @@ impl Cas {
         for entry in fs::read_dir(&temp).map_err(fail)? {
             fs::remove_file(entry.map_err(fail)?.path()).map_err(fail)?;
         }
+        // All folders at once, so that no upload pays for making one durable.
+        for first in 0..=u8::MAX {
+            match fs::create_dir(root.join(format!("{first:02x}"))) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(fail(error));
+                }
+                _ => {}
+            }
+        }
+        sync_folder(root).map_err(fail)?;
         Ok(Self { root: root.to_owned(), next_temp: AtomicU64::new(0) })
     }
 
@@ -152,10 +162,6 @@ impl Upload<'_> {
         file.sync_data().map_err(fail)?;
         drop(file);
         let folder = target.parent().expect("a blob lies in a folder");
-        if !folder.is_dir() {
-            fs::create_dir_all(folder).map_err(fail)?;
-            sync_folder(&self.cas.root).map_err(fail)?;
-        }
         fs::rename(&self.path, &target).map_err(fail)?;
         sync_folder(folder).map_err(fail)?;
         Ok(found)

@@ -2,6 +2,7 @@
 //! at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use codehost::git::Repositories;
 use futures::StreamExt;
@@ -62,7 +63,7 @@ pub async fn plan(
     file: &str,
     spec: &Spec,
     named: &[RepositoryInput],
-    repositories: &Repositories,
+    repositories: &Arc<Repositories>,
 ) -> Result<Plan, PlanError> {
     let mut diagnostics = Vec::new();
     let mut complain = |at: Position, field: &str, message: String, hint: Option<&str>| {
@@ -105,15 +106,16 @@ pub async fn plan(
     }
     let rules = workspace_rules(spec, &mut complain);
     let mut plan = Plan::default();
-    // Each is a git process that mostly waits.
+    // Each is a git process; starting one blocks, so not all in one task.
     let resolved = wanted.into_iter().map(|((name, branch), (at, field))| async move {
-        let resolved = match repositories.source(&name) {
-            Some(_) => {
-                repositories.resolve(&name, branch.as_deref()).await.map_err(|e| e.to_string())
+        let (all, of) = (repositories.clone(), name.clone());
+        let resolved = tokio::spawn(async move {
+            match all.source(&of) {
+                Some(_) => all.resolve(&of, branch.as_deref()).await.map_err(|e| e.to_string()),
+                None => Err(String::new()),
             }
-            None => Err(String::new()),
-        };
-        (name, resolved, at, field)
+        });
+        (name, resolved.await.expect("resolving does not panic"), at, field)
     });
     let resolved: Vec<_> =
         futures::stream::iter(resolved).buffered(RESOLVE_AT_ONCE).collect().await;

@@ -90,14 +90,14 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
     agent.leases.add(id, held.clone());
     let spool = Arc::new(Spool::new());
     let shipper = tokio::spawn(log_shipper::run(agent.clone(), id, held.clone(), spool.clone()));
-    let services: Arc<dyn Services> =
-        Arc::new(HttpServices { agent: agent.clone(), held: held.clone() });
+    let services: Arc<dyn Services> = HttpServices::new(agent.clone(), held.clone());
     let order = convert::order(agent, job);
+    let mut remains = None;
     let result = match order {
         Err(why) => rejected(&why),
         Ok(order) => {
             let recorder = Recorder::new(spool.clone(), &order.secrets);
-            let result = steps::run_job(
+            let (result, left) = steps::run_job(
                 &order,
                 services.clone(),
                 &recorder,
@@ -107,32 +107,42 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
             )
             .await;
             recorder.finish();
+            remains = Some(left);
             result
         }
     };
     spool.close();
-    let next = if held.fenced.is_cancelled() {
-        tracing::warn!("job {id}: stopped and not reported; another runner has it");
-        None
-    } else if result.try_again
-        || (agent.stop.cancel.is_cancelled() && result.outcome == Outcome::Killed)
-    {
-        // Nobody wants the job to stop but this runner. Its log arrives first, to say why.
-        let _ = tokio::time::timeout(LOG_MAX, shipper).await;
-        let why = result.message.as_deref().filter(|_| result.try_again);
-        let why = why.unwrap_or("the runner was stopped");
-        let give_back = || agent.client.release(id, &token, why);
-        let give_up = CancellationToken::new();
-        let stop = give_up.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(GIVE_BACK_MAX).await;
-            stop.cancel();
-        });
-        let _ = agent.client.until_answered(&give_up, give_back).await;
-        None
-    } else {
-        report(agent, id, &held, &spool, shipper, services, result).await
+    let tell = async {
+        if held.fenced.is_cancelled() {
+            tracing::warn!("job {id}: stopped and not reported; another runner has it");
+            None
+        } else if result.try_again
+            || (agent.stop.cancel.is_cancelled() && result.outcome == Outcome::Killed)
+        {
+            // Nobody wants the job to stop but this runner. Its log arrives first, to say why.
+            let _ = tokio::time::timeout(LOG_MAX, shipper).await;
+            let why = result.message.as_deref().filter(|_| result.try_again);
+            let why = why.unwrap_or("the runner was stopped");
+            let give_back = || agent.client.release(id, &token, why);
+            let give_up = CancellationToken::new();
+            let stop = give_up.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(GIVE_BACK_MAX).await;
+                stop.cancel();
+            });
+            let _ = agent.client.until_answered(&give_up, give_back).await;
+            None
+        } else {
+            report(agent, id, &held, &spool, shipper, services, result).await
+        }
     };
+    // The folder goes while the result is on its way.
+    let sweep = async {
+        if let Some(remains) = remains {
+            remains.remove().await;
+        }
+    };
+    let (next, ()) = tokio::join!(tell, sweep);
     agent.leases.remove(id, &token);
     next
 }
@@ -258,24 +268,22 @@ async fn upload(
     services: Arc<dyn Services>,
     result: &JobResult,
 ) -> Result<Vec<OutputReport>, crate::job::ServiceError> {
-    let mut outputs = Vec::new();
-    let mut put = async |name: &str, bytes: Vec<u8>| {
+    let put = async |name: &str, bytes: Option<Vec<u8>>| {
+        let Some(bytes) = bytes else { return Ok(None) };
         let size = bytes.len() as u64;
         let digest = services.blob_put(bytes).await?.to_string();
-        outputs.push(OutputReport { name: name.to_owned(), digest, size });
-        Ok(())
+        Ok(Some(OutputReport { name: name.to_owned(), digest, size }))
     };
-    if let Some(patch) = result.patch.as_ref().filter(|patch| !patch.is_empty()) {
-        put("patch", patch.clone()).await?;
-    }
-    if !result.steps.is_empty() {
+    let patch = result.patch.clone().filter(|patch| !patch.is_empty());
+    let document = (!result.steps.is_empty()).then(|| {
         let document = serde_json::json!({
             "steps": result.steps,
             "diffStat": result.diff_stat,
             "changed": result.changed,
             "outputs": result.outputs,
         });
-        put("result", document.to_string().into_bytes()).await?;
-    }
-    Ok(outputs)
+        document.to_string().into_bytes()
+    });
+    let (patch, document) = tokio::try_join!(put("patch", patch), put("result", document))?;
+    Ok(patch.into_iter().chain(document).collect())
 }

@@ -46,27 +46,25 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Keeps what a step came to. SECURITY: the output in it is masked already.
-    pub(super) async fn store(
-        &self,
-        key: String,
-        mut step: CachedStep,
-        patch: &[u8],
-    ) -> Result<(), Stop> {
-        if !patch.is_empty() {
-            match self.until_stopped(self.services.blob_put(patch.to_owned())).await? {
-                Ok(digest) => step.diff = Some(digest.to_string()),
-                Err(error) => {
-                    self.recorder
-                        .notice(&format!("the step's patch cannot be kept for the cache: {error}"));
-                    return Ok(());
-                }
+    /// Begins to keep what a step came to; `settle` waits for it. SECURITY: the output in it is masked already.
+    pub(super) fn store(&mut self, key: String, mut step: CachedStep, patch: &[u8]) {
+        let (services, patch) = (self.services.clone(), patch.to_owned());
+        self.kept.spawn(async move {
+            if !patch.is_empty() {
+                step.diff = Some(services.blob_put(patch).await?.to_string());
+            }
+            services.cache_put(key, step).await
+        });
+    }
+
+    /// Waits until what the steps came to is kept, unless the job is to stop.
+    pub(super) async fn settle(&mut self) {
+        let mut kept = std::mem::take(&mut self.kept);
+        while let Ok(Some(done)) = self.until_stopped(kept.join_next()).await {
+            if let Ok(Err(error)) = done {
+                self.recorder
+                    .notice(&format!("a step's result cannot be kept in the cache: {error}"));
             }
         }
-        if let Err(error) = self.until_stopped(self.services.cache_put(key, step)).await? {
-            self.recorder
-                .notice(&format!("the step's result cannot be kept in the cache: {error}"));
-        }
-        Ok(())
     }
 }

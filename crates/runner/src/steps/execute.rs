@@ -5,7 +5,7 @@ use spec::Run as StepRun;
 use super::outcome::sentence;
 use super::*;
 use crate::runtime::{Command, Exit, RuntimeError, Sandbox, SandboxOptions};
-use crate::workspace::{JobFolder, Tree};
+use crate::workspace::Tree;
 
 /// From the polite end of a step to its forced one.
 const KILL_GRACE_MS: u64 = 2000;
@@ -18,12 +18,12 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// Waits until nothing of the job runs, and removes its folder.
-    pub async fn close(self) {
+    /// Waits until nothing of the job runs. What is left is its folder.
+    pub async fn close(self) -> JobFolder {
         if let Some((_, sandbox)) = self.sandbox {
             sandbox.close().await;
         }
-        self.folder.remove().await;
+        self.folder
     }
 }
 
@@ -199,7 +199,7 @@ impl Run<'_> {
         };
         self.done.take(planned.key.clone(), &kept);
         if let Some(key) = planned.key {
-            self.store(key, kept, &diff.patch).await?;
+            self.store(key, kept, &diff.patch);
         }
         self.done.changes = Changes::Here(diff);
         Ok(())

@@ -17,6 +17,7 @@ use model::{Outcome, TimeoutKind};
 use spec::{
     CachedStep, ChangedFiles, RenderedStep, Step, StepKeyInput, StepResult, TemplateContext,
 };
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,11 +27,27 @@ pub use crate::workspace::Directories;
 use self::execute::Ground;
 use self::outcome::Stop;
 use crate::diff::{self, Diff};
-use crate::job::{DiffStat, JobOrder, JobResult, RuntimeChoice, Services, StepReport, StepState};
+use crate::job::{
+    DiffStat, JobOrder, JobResult, RuntimeChoice, ServiceError, Services, StepReport, StepState,
+};
 use crate::logs::Recorder;
 use crate::runtime::{ImageRef, OutputSink, RuntimeFactory};
+use crate::workspace::JobFolder;
 
-/// Runs `order` to its end. Never fails: what went wrong is the result. The job's folder is gone when it returns.
+/// What a job leaves on the disk when nothing of it runs any more. Dropping it removes it, too, but blocks.
+#[must_use]
+pub struct Remains(Option<JobFolder>);
+
+impl Remains {
+    pub async fn remove(self) {
+        if let Some(folder) = self.0 {
+            folder.remove().await;
+        }
+    }
+}
+
+/// Runs `order` to its end. Never fails: what went wrong is the result. Nothing of the job runs when it returns; its folder is
+/// the caller's to remove, which may happen while the result is reported.
 pub async fn run_job(
     order: &JobOrder,
     services: Arc<dyn Services>,
@@ -38,7 +55,7 @@ pub async fn run_job(
     runtimes: &Runtimes,
     directories: &Directories,
     cancel: CancellationToken,
-) -> JobResult {
+) -> (JobResult, Remains) {
     let deadline = order.job_timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
     let mut run = Run {
         order,
@@ -51,13 +68,14 @@ pub async fn run_job(
         images: HashMap::new(),
         done: Done::new(order),
         ground: None,
+        kept: JoinSet::new(),
     };
     let result = run.all().await;
-    if let Some(ground) = run.ground.take() {
-        ground.close().await;
-    }
+    let ground = run.ground.take();
+    let close = async { Some(ground?.close().await) };
+    let ((), folder) = tokio::join!(run.settle(), close);
     recorder.end_step();
-    run.finish(result)
+    (run.finish(result), Remains(folder))
 }
 
 /// A job on its way.
@@ -74,6 +92,8 @@ struct Run<'a> {
     done: Done,
     /// The checkout and the sandbox, once a step really runs.
     ground: Option<Ground>,
+    /// Results of steps on their way into the cache.
+    kept: JoinSet<Result<(), ServiceError>>,
 }
 
 /// What the steps so far came to.
@@ -141,7 +161,7 @@ impl Run<'_> {
                 self.recorder
                     .notice(&format!("the cached changes cannot be used, so all steps run: {why}"));
                 if let Some(ground) = self.ground.take() {
-                    ground.close().await;
+                    ground.close().await.remove().await;
                 }
                 self.done = Done::new(self.order);
                 self.steps(false).await

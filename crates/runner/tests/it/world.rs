@@ -205,9 +205,10 @@ impl World {
         let spool = Arc::new(Spool::new());
         let recorder = Recorder::new(spool.clone(), &order.secrets);
         let runtimes = Runtimes { process: Arc::new(self.process.clone()), docker: None };
-        let result =
+        let (result, remains) =
             run_job(order, self.server.clone(), &recorder, &runtimes, &self.directories, cancel)
                 .await;
+        remains.remove().await;
         recorder.finish();
         spool.close();
         let log = String::from_utf8_lossy(&spool.read_from(0, usize::MAX)).into_owned();
