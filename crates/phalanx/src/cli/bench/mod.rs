@@ -39,7 +39,7 @@ enum Name {
 impl Bench {
     pub async fn run(self) -> anyhow::Result<()> {
         let (lines, good) = match self.name {
-            Name::Jobs(bench) => (bench.run().await?, true),
+            Name::Jobs(bench) => (bench.run()?, true),
             Name::Dispatch(bench) => (bench.run().await?, true),
             Name::Queue(bench) => (bench.run().await?, true),
             Name::Exec(bench) => (bench.run().await?, true),
