@@ -121,7 +121,7 @@ fn parse_duration(text: &str) -> Result<u64, String> {
         "h" => 3_600_000,
         _ => return Err(wrong()),
     };
-    Ok(number * unit)
+    number.checked_mul(unit).ok_or_else(wrong)
 }
 
 /// `512M`, `4G`, in bytes.
@@ -136,7 +136,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "G" | "g" => 1 << 30,
         _ => return Err(wrong()),
     };
-    Ok(number * unit)
+    number.checked_mul(unit).ok_or_else(wrong)
 }
 
 /// A runner in this process, for one command.

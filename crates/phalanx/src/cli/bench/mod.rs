@@ -7,6 +7,7 @@ mod exec;
 mod http;
 mod jobs;
 mod queue;
+mod runners;
 mod server;
 
 use clap::{Args, Subcommand};
@@ -34,6 +35,8 @@ enum Name {
     Exec(exec::Exec),
     /// kill -9 of the server under load, with a ledger
     Crash(crash::Crash),
+    /// kill -9, -STOP and -TERM of runners in the middle of jobs
+    Runners(runners::Runners),
 }
 
 impl Bench {
@@ -44,6 +47,7 @@ impl Bench {
             Name::Queue(bench) => (bench.run().await?, true),
             Name::Exec(bench) => (bench.run().await?, true),
             Name::Crash(bench) => bench.run().await?,
+            Name::Runners(bench) => bench.run().await?,
         };
         if self.json {
             output::json(&lines)?;
