@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use api_rest::types::{CreatedExecution, NewExecution, Progress};
+use api_rest::types::{CreatedExecution, NewExecution, Progress, ServerStatus};
 use campaign::execution::{JobReport, Mount, Network, Options, Report, Runtime};
 use clap::{Args, ValueEnum};
 use model::limit;
@@ -229,6 +229,14 @@ impl Exec {
             environment,
             dry_run: self.dry_run,
         };
+        // Jobs of a command that was killed are still there, and may want containers, too.
+        let others = match local {
+            Local::Live(_) => false,
+            Local::Embedded(_) => {
+                let status: ServerStatus = client.get("status").await?;
+                status.queued + status.running > 0
+            }
+        };
         let key = hex::encode(rand::random::<[u8; 16]>());
         let request = client.request(Method::POST, "executions").header("idempotency-key", key);
         let created: CreatedExecution = client.send(request.json(&body)).await?.json().await?;
@@ -245,7 +253,7 @@ impl Exec {
             output::print_line(&format!("execution {execution}: {} jobs", created.jobs))?;
             return Ok(0);
         }
-        let docker = spec.steps.iter().any(|step| step.container.is_some());
+        let docker = others || spec.steps.iter().any(|step| step.container.is_some());
         let here = match local {
             Local::Live(_) => None,
             Local::Embedded(embedded) if created.jobs > 0 => {
@@ -253,7 +261,7 @@ impl Exec {
             }
             Local::Embedded(_) => None,
         };
-        let code = self.watch.follow(client, execution).await;
+        let code = self.watch.follow(client, execution, None).await;
         if let Some(here) = here {
             here.stop().await;
         }
@@ -359,8 +367,14 @@ fn collect_mount(
 }
 
 impl Watch {
-    /// Follows an execution to its end and writes what it left. The exit code.
-    pub async fn follow(&self, client: &Client, execution: u64) -> anyhow::Result<u8> {
+    /// Follows an execution to its end and writes what it left; to standard output only the patches of `printed`, if given.
+    /// The exit code.
+    pub async fn follow(
+        &self,
+        client: &Client,
+        execution: u64,
+        printed: Option<&[u64]>,
+    ) -> anyhow::Result<u8> {
         let mut display = Display::new(self.json);
         let mut seen = 0;
         let mut canceled = false;
@@ -391,33 +405,33 @@ impl Watch {
         }
         display.close();
         let mut report: Report = client.get(&format!("executions/{execution}/report")).await?;
-        self.write(client, &mut report).await?;
+        self.write(client, &mut report, printed).await?;
         let bad = report.jobs.iter().filter(|job| job.state != "succeeded").count();
         Ok(if canceled { 130 } else { u8::from(bad > 0) })
     }
 
-    async fn write(&self, client: &Client, report: &mut Report) -> anyhow::Result<()> {
-        let mut patches = Vec::new();
-        for job in report.jobs.iter_mut() {
-            let Some(digest) = job.patch.clone() else { continue };
-            let bytes = client.bytes(&format!("blobs/{digest}")).await?;
-            if self.output.is_some() {
-                job.patch = Some(patch_name(job));
-            }
-            patches.push((patch_name(job), bytes));
-        }
+    /// Writes the patches: to the folder, or to standard output those of `printed` (all when it is `None`).
+    async fn write(
+        &self,
+        client: &Client,
+        report: &mut Report,
+        printed: Option<&[u64]>,
+    ) -> anyhow::Result<()> {
         if let Some(directory) = &self.output {
-            write_folder(directory, &patches, report)
+            write_folder(directory, client, report)
+                .await
                 .with_context(|| format!("write to `{}`", directory.display()))?;
         }
         if self.json {
             output::json(report)?;
         } else if self.output.is_none() {
             use std::io::Write;
-            for (_, bytes) in &patches {
+            let wanted = |job: &&JobReport| printed.is_none_or(|only| only.contains(&job.job));
+            for digest in report.jobs.iter().filter(wanted).filter_map(|job| job.patch.as_ref()) {
+                let bytes = client.bytes(&format!("blobs/{digest}")).await?;
                 let mut stdout = std::io::stdout();
-                let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-                if written.is_err() {
+                // A reader that has seen enough is no error.
+                if stdout.write_all(&bytes).and_then(|()| stdout.flush()).is_err() {
                     break;
                 }
             }
@@ -445,23 +459,51 @@ async fn patient(client: &Client, path: &str) -> anyhow::Result<Progress> {
     client.get(path).await
 }
 
-fn patch_name(job: &JobReport) -> String {
-    let path = if job.path.is_empty() { String::new() } else { format!("--{}", job.path) };
-    format!("{}{path}.patch", job.repository).replace('/', "-")
+/// The name of each job's patch, in the order of the jobs: `REPOSITORY[--PATH].patch` with `-` for `/`. Where two agree, or
+/// one is longer than a file's name may be, a part of a digest keeps them apart.
+fn patch_names(jobs: &[JobReport]) -> Vec<String> {
+    const LONGEST: usize = 200;
+    let plain = |job: &JobReport| {
+        let path = if job.path.is_empty() { String::new() } else { format!("--{}", job.path) };
+        format!("{}{path}", job.repository).replace('/', "-")
+    };
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for job in jobs {
+        *seen.entry(plain(job)).or_default() += 1;
+    }
+    let name = |job: &JobReport| {
+        let name = plain(job);
+        if seen[&name] == 1 && name.len() <= LONGEST {
+            return format!("{name}.patch");
+        }
+        let whole = format!("{}\0{}\0{}", job.repository, job.path, job.branch);
+        let digest = blobs::digest_of(whole.as_bytes());
+        let end = name.floor_char_boundary(LONGEST);
+        format!("{}-{}.patch", &name[..end], &digest.to_string()[..8])
+    };
+    jobs.iter().map(name).collect()
 }
 
-fn write_folder(
+/// Writes the patches and `report.json`, in which `patch` becomes the file's name.
+async fn write_folder(
     directory: &Path,
-    patches: &[(String, Vec<u8>)],
-    report: &Report,
+    client: &Client,
+    report: &mut Report,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory)?;
-    for (name, bytes) in patches {
-        std::fs::write(directory.join(name), bytes)?;
-    }
-    // A patch of an earlier run that is not made again would be taken for one of this run.
-    for job in report.jobs.iter().filter(|job| job.patch.is_none()) {
-        let _ = std::fs::remove_file(directory.join(patch_name(job)));
+    let names = patch_names(&report.jobs);
+    for (job, name) in report.jobs.iter_mut().zip(names) {
+        let file = directory.join(&name);
+        match &job.patch {
+            Some(digest) => {
+                std::fs::write(file, client.bytes(&format!("blobs/{digest}")).await?)?;
+                job.patch = Some(name);
+            }
+            // A patch of an earlier run that is not made again would be taken for one of this run.
+            None => {
+                let _ = std::fs::remove_file(file);
+            }
+        }
     }
     std::fs::write(directory.join("report.json"), serde_json::to_vec_pretty(report)?)?;
     Ok(())
@@ -531,4 +573,47 @@ pub fn job_table(report: &Report) -> String {
         &["job", "workspace", "state", "attempts", "took", "diff", "error"],
         rows.collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(repository: &str, path: &str, branch: &str) -> JobReport {
+        serde_json::from_value(serde_json::json!({
+            "job": 1, "repository": repository, "path": path, "branch": branch, "baseRevision": "", "state": "succeeded",
+            "attempts": 1, "cached": false,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn no_two_patches_have_one_name() {
+        let long = "x".repeat(250);
+        let jobs = [
+            job("one", "", "main"),
+            job("a/b", "", "main"),
+            job("a-b", "", "main"),
+            job("two", "x/y", "main"),
+            job("two", "x/y", "next"),
+            job(&long, "", "main"),
+            job(&long, "y", "main"),
+        ];
+        let names = patch_names(&jobs);
+        assert_eq!(names[0], "one.patch");
+        assert!(names[3].starts_with("two--x-y-"), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 255), "{names:?}");
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), jobs.len(), "{names:?}");
+    }
+
+    #[test]
+    fn durations_and_sizes_do_not_overflow() {
+        assert_eq!(parse_duration("90s"), Ok(90_000));
+        assert_eq!(parse_size("4G"), Ok(4 << 30));
+        for bad in ["", "h", "10", "10y", "99999999999999999999h", "9999999999999999h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+        assert!(parse_size("99999999999G").is_err());
+    }
 }

@@ -139,7 +139,7 @@ async fn retry(
             Some(RunnerHere::start(&embedded.server, file, watch.slots, true).await?)
         }
     };
-    let outcome = watch.follow(local.client(), execution).await;
+    let outcome = watch.follow(local.client(), execution, Some(&retried.jobs)).await;
     if let Some(here) = here {
         here.stop().await;
     }
