@@ -70,7 +70,7 @@ async fn work(flags: RunnerFlags, file: File) -> anyhow::Result<()> {
     config.max_jobs = flags.total_jobs();
     let stop = Stop::default();
     tracing::info!(
-        "runner `{}` works for {} with {} slots",
+        "runner `{}` works for {} (slots: {})",
         config.name,
         config.server,
         config.slots

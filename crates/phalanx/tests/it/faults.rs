@@ -208,3 +208,76 @@ fn a_waiting_job_is_explained() {
         explain("1").contains("no runner has os=Windows").then_some(())
     });
 }
+
+#[test]
+fn a_runner_told_to_stop_finishes_and_told_twice_gives_its_job_back() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    for (name, wait) in [("short", "2"), ("long", "300")] {
+        place.write(
+            &format!("{name}.yaml"),
+            &format!("name: {name}\nsteps:\n  - run: sleep {wait}; echo done >> f\n{TEMPLATE}"),
+        );
+    }
+    let (_server, url) = place.server(&[]);
+    let submit = |spec: &str| {
+        let arguments = ["exec", "--server", &url, "-f", spec, "--repo", "r", "--detach"];
+        assert!(run(place.phalanx().args(arguments)).status.success());
+    };
+    let state = |job: u64| place.json(&["job", "show", &job.to_string()]);
+    let running = |job| eventually("it runs", || (state(job)["state"] == "running").then_some(()));
+    let ended = |runner: &mut Running| {
+        eventually("the runner ends", || {
+            runner.child.try_wait().unwrap().map(|status| assert!(status.success(), "{status}"))
+        });
+    };
+
+    submit("short.yaml");
+    let mut runner = place.runner(&url, "one", 1);
+    running(1);
+    signal(&runner, Signal::SIGTERM);
+    ended(&mut runner);
+    let short = state(1);
+    assert_eq!((&short["state"], &short["attempts"]), (&"succeeded".into(), &1.into()), "{short}");
+
+    submit("long.yaml");
+    let mut runner = place.runner(&url, "two", 1);
+    running(2);
+    // Signals of one kind that come close together count once, so it is told until it obeys.
+    eventually("the runner ends", || {
+        signal(&runner, Signal::SIGTERM);
+        runner.child.try_wait().unwrap().map(|status| assert!(status.success(), "{status}"))
+    });
+    let long = state(2);
+    assert_eq!(long["state"], "queued", "it waits for another runner: {long}");
+    assert!(run(place.phalanx().args(["job", "cancel", "2"])).status.success());
+}
+
+#[test]
+fn a_runner_ends_after_as_many_jobs_as_it_was_told() {
+    let place = Place::new();
+    for name in ["a", "b", "c"] {
+        place.repository(&format!("all/{name}"), &[("f", "x\n")]);
+    }
+    place.write("spec.yaml", &format!("name: test\nsteps:\n  - run: echo y >> f\n{TEMPLATE}"));
+    let (_server, url) = place.server(&[]);
+    let arguments = ["exec", "--server", &url, "-f", "spec.yaml", "--repos-in", "all", "--detach"];
+    assert!(run(place.phalanx().args(arguments)).status.success());
+    let token = place.token("runner-token");
+    let runner = |flags: &[&str]| {
+        let output = run(place
+            .phalanx()
+            .env("PHALANX_RUNNER_TOKEN", &token)
+            .env("PHALANX_DATA_DIRECTORY", place.path("nowhere"))
+            .args(["runner", "--server", &url, "--name", "r", "-j", "1"])
+            .args(["--work-directory"])
+            .arg(place.path("work"))
+            .args(flags));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let jobs = place.json(&["job", "list", "--state", "succeeded"]);
+        jobs.as_array().unwrap().len()
+    };
+    assert_eq!(runner(&["--max-jobs", "2"]), 2);
+    assert_eq!(runner(&["--once"]), 3);
+    assert_eq!(runner(&["--once"]), 3, "without work it ends at once");
+}
