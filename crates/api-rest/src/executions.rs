@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use campaign::execution::{Document, Plan, Report, ReportError, RepositoryInput, job_order};
-use dispatcher::{GroupView, JobFilter, RetryReply};
+use dispatcher::{Event, GroupView, JobFilter, RetryReply};
 use engine::ops::{CancelOp, CancelOutcome};
 use http::{HeaderMap, StatusCode};
 use model::{GroupId, GroupState, JobState};
@@ -182,18 +182,29 @@ pub(crate) async fn progress(
     let mut events = door.dispatcher.events();
     let wait = Duration::from_secs_f64(query.wait.unwrap_or(0.0).clamp(0.0, 30.0));
     let deadline = tokio::time::Instant::now() + wait;
+    let now = look(&door, id)?;
+    if now.finished || query.seen.is_none() {
+        return Ok(Json(now));
+    }
+    // A look costs as much as there are jobs, so what happens shortly after one another is told at once; the end never waits.
+    let changed = query.seen != Some(now.succeeded + now.failed);
+    let mut answer_at = if changed { soon().min(deadline) } else { deadline };
     loop {
-        let now = look(&door, id)?;
-        let seen = query.seen.unwrap_or(0);
-        if now.finished || now.succeeded + now.failed != seen {
-            return Ok(Json(now));
-        }
-        // An event of another execution is a reason to look again, and cheap.
-        let next = tokio::time::timeout_at(deadline, events.recv()).await;
-        if next.is_err() {
-            return look(&door, id).map(Json);
+        match tokio::time::timeout_at(answer_at, events.recv()).await {
+            Ok(Ok(Event::JobFinished { group: Some(group), .. })) if group == id => {
+                answer_at = answer_at.min(soon());
+            }
+            Ok(Ok(Event::GroupFinished { group })) if group == id => break,
+            Ok(Ok(_)) => {}
+            // Missed some, or the time is up.
+            Ok(Err(_)) | Err(_) => break,
         }
     }
+    look(&door, id).map(Json)
+}
+
+fn soon() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_millis(100)
 }
 
 fn look(door: &Door, id: GroupId) -> Result<Progress, Failure> {

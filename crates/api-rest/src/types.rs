@@ -73,7 +73,8 @@ pub struct ExecutionSummary {
     pub finished_ms: Option<u64>,
 }
 
-/// `GET /executions/{id}/progress?wait=SECONDS&seen=DIGEST`: answers when something differs from `seen`.
+/// `GET /executions/{id}/progress?wait=SECONDS&seen=COUNT`: answers at once without `seen`; else soon after another number of jobs
+/// than that is over, or after the wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {

@@ -103,7 +103,9 @@ async fn sandbox() -> anyhow::Result<Check> {
     Ok(match runner_command::process_runtime()?.probe().await {
         Ok(got) => {
             let text = got.to_string();
-            let state = if text.contains("without") { State::Limited } else { State::Good };
+            let text = text.trim_start_matches("process sandbox: ").to_owned();
+            let limited = text == "none" || text.contains("not available");
+            let state = if limited { State::Limited } else { State::Good };
             Check { name: "process sandbox", state, text }
         }
         Err(error) => Check { name: "process sandbox", state: State::Bad, text: error.to_string() },

@@ -25,7 +25,7 @@ impl Display {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let bar = terminal.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} {msg}");
+            let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} {wide_msg}");
             bar.set_style(style.expect("the template is constant").progress_chars("=> "));
             bar
         });
