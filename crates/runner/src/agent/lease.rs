@@ -1,6 +1,8 @@
 //! The leases that this process holds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -27,6 +29,9 @@ pub(crate) struct Held {
     pub term: Duration,
     /// When the server last said that it is ours, counted from when it was asked.
     pub confirmed: Instant,
+    /// Its end is on the way to the server, which may know the job no more before its answer arrives. That answer, and no
+    /// heartbeat, says whether the lease was still ours.
+    pub reporting: Arc<AtomicBool>,
 }
 
 impl Leases {
@@ -58,7 +63,11 @@ impl Leases {
 }
 
 impl Held {
+    /// Another runner may have the job.
     pub(crate) fn fence(&self) {
+        if self.reporting.load(Ordering::Acquire) {
+            return;
+        }
         self.fenced.cancel();
         self.cancel.cancel();
     }

@@ -1,11 +1,13 @@
 //! One slot: claim, run, report, again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use executor_protocol::{Claim, Completion, Job, JobReport, JobStatus, LogChunk, OutputReport};
+use futures::FutureExt;
 use model::Outcome;
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +88,7 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
         fenced: CancellationToken::new(),
         term: job.phalanx.as_ref().map_or(TERM, |ours| Duration::from_millis(ours.lease_ms)),
         confirmed: Instant::now(),
+        reporting: Arc::default(),
     };
     agent.leases.add(id, held.clone());
     let spool = Arc::new(Spool::new());
@@ -97,18 +100,24 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
         Err(why) => rejected(&why),
         Ok(order) => {
             let recorder = Recorder::new(spool.clone(), &order.secrets);
-            let (result, left) = steps::run_job(
+            let run = steps::run_job(
                 &order,
                 services.clone(),
                 &recorder,
                 &agent.runtimes,
                 &agent.directories,
                 held.cancel.clone(),
-            )
-            .await;
+            );
+            // A mistake of ours must end the job, and not keep its lease alive for ever.
+            let ended = std::panic::AssertUnwindSafe(run).catch_unwind().await;
             recorder.finish();
-            remains = Some(left);
-            result
+            match ended {
+                Ok((result, left)) => {
+                    remains = Some(left);
+                    result
+                }
+                Err(_) => rejected("the runner failed while it ran this job: see the runner's log"),
+            }
         }
     };
     spool.close();
@@ -171,7 +180,7 @@ async fn report(
     result: JobResult,
 ) -> Option<Job> {
     // A report that nobody takes must not hold the slot for ever (I13).
-    let give_up = held.fenced.child_token();
+    let give_up = CancellationToken::new();
     let timer = give_up.clone();
     let alarm = tokio::spawn(async move {
         tokio::time::sleep(REPORT_MAX).await;
@@ -196,6 +205,7 @@ async fn report(
         shipper.abort();
         let _ = shipper.await;
     }
+    held.reporting.store(true, Ordering::Release);
     let mut offset = shipped.unwrap_or(0).min(spool.len());
     let mut incomplete = false;
     let mut claim = agent.may_take() && !agent.stop.drain.is_cancelled();

@@ -40,6 +40,10 @@ pub enum CheckoutError {
     BadPath(String),
     #[error("`{path}` is not a git repository")]
     NotARepository { path: PathBuf },
+    #[error(
+        "the repository `{name}` takes its objects from `{path}`, and that is not a folder of git objects"
+    )]
+    NotObjects { name: String, path: PathBuf },
     #[error("check out `{name}`")]
     Git {
         name: String,
@@ -61,7 +65,7 @@ impl CheckoutError {
     pub fn is_infrastructure(&self) -> bool {
         match self {
             Self::NoSuchCommit { .. } | Self::NoSuchFolder { .. } | Self::BadPath(_) => false,
-            Self::NotARepository { .. } => false,
+            Self::NotARepository { .. } | Self::NotObjects { .. } => false,
             Self::Git { source, .. } => !matches!(source, GitError::Refused(_)),
             Self::Io { .. } => true,
             Self::Fetch(_) => true,
@@ -97,7 +101,8 @@ impl Tree {
             work_tree: folder.tree(),
             git_dir: folder.base(),
             commit: checkout.commit.clone(),
-            borrowed: borrowed_folders(&source.objects),
+            borrowed: borrowed_folders(&source.objects)
+                .map_err(|path| CheckoutError::NotObjects { name: name.clone(), path })?,
         };
         write_bare(&tree.git_dir, tree.commit.len(), Some(&source.objects)).map_err(io)?;
         fs::write(tree.git_dir.join("info/attributes"), ATTRIBUTES).map_err(io)?;
@@ -228,12 +233,16 @@ fn common_git_dir(path: &Path) -> Option<PathBuf> {
     (git_dir.join("objects").is_dir() && git_dir.join("HEAD").exists()).then_some(git_dir)
 }
 
-/// `objects` and all folders that it borrows from itself. git follows five levels.
-fn borrowed_folders(objects: &Path) -> Vec<PathBuf> {
+/// `objects` and all folders that it borrows from itself. git follows five levels. The jobs of the repository see all of them.
+/// SECURITY: the repository is not trusted, and must not show its jobs another folder of this host; the error is that folder.
+fn borrowed_folders(objects: &Path) -> Result<Vec<PathBuf>, PathBuf> {
     let mut found = vec![objects.to_owned()];
     let mut next = 0;
     while let Some(folder) = found.get(next).cloned() {
         next += 1;
+        if !folder.canonicalize().is_ok_and(|real| holds_objects(&real)) {
+            return Err(folder);
+        }
         let Ok(text) = fs::read_to_string(folder.join("info/alternates")) else { continue };
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let Ok(path) = folder.join(line).canonicalize() else { continue };
@@ -242,7 +251,24 @@ fn borrowed_folders(objects: &Path) -> Vec<PathBuf> {
             }
         }
     }
-    found
+    Ok(found)
+}
+
+/// Whether a folder is a repository's `objects`, and has nothing in it but what git puts there.
+fn holds_objects(folder: &Path) -> bool {
+    let of_git = |name: &str| {
+        let of_two = name.len() == 2 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        let temporary = ["tmp_", "incoming-", ".tmp"].iter().any(|start| name.starts_with(start));
+        of_two || temporary || matches!(name, "pack" | "info" | "maintenance.lock")
+    };
+    let named = folder.file_name().is_some_and(|name| name == "objects");
+    let in_a_repository = folder.parent().is_some_and(|parent| parent.join("HEAD").is_file());
+    let only_objects = fs::read_dir(folder).is_ok_and(|entries| {
+        entries
+            .into_iter()
+            .all(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(of_git)))
+    });
+    named && in_a_repository && only_objects
 }
 
 /// What `read-tree` says when the commit itself is not there. A missing file of an existing commit is another matter.

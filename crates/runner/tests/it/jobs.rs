@@ -313,3 +313,65 @@ async fn a_crashed_runners_folders_are_removed_and_two_runners_do_not_share() {
     runner::steps::Directories::open(&work).unwrap();
     assert!(std::fs::read_dir(work.join("jobs")).unwrap().next().is_none());
 }
+
+#[tokio::test]
+async fn every_step_sees_the_repositorys_objects() {
+    let world = World::new();
+    let repository = Repository::new(&[("a", "x\n")]);
+    let look = || sh("git log --format=%s");
+    let ended = world.succeed(&order(&repository, vec![look(), look()])).await;
+    assert_eq!(ended.lines("out"), ["x", "x"]);
+}
+
+#[tokio::test]
+async fn a_repository_cannot_show_its_jobs_another_folder() {
+    let world = World::new();
+    let repository = Repository::new(&[("a", "x\n")]);
+    let secret = tempfile::tempdir().unwrap();
+    std::fs::write(secret.path().join("id_rsa"), "secret").unwrap();
+    // A folder of its own name is not enough.
+    let objects = secret.path().join("objects");
+    std::fs::create_dir(&objects).unwrap();
+    std::fs::write(secret.path().join("HEAD"), "").unwrap();
+    std::fs::write(objects.join("id_rsa"), "secret").unwrap();
+    let alternates = repository.path().join(".git/objects/info/alternates");
+    let steal = format!("cat {0}/id_rsa {0}/objects/id_rsa", secret.path().display());
+    for folder in [secret.path(), &objects] {
+        std::fs::write(&alternates, format!("{}\n", folder.display())).unwrap();
+        let ended = world.run(&order(&repository, vec![sh(&steal)])).await;
+        assert!(matches!(ended.result.outcome, Outcome::Rejected { .. }), "{:?}", ended.result);
+        assert!(ended.result.message.unwrap().contains("not a folder of git objects"));
+        assert!(!ended.log.contains("secret\n"), "{}", ended.log);
+    }
+    // Real ones are shown.
+    let other = Repository::new(&[("b", "y\n")]);
+    std::fs::write(&alternates, format!("{}\n", other.path().join(".git/objects").display()))
+        .unwrap();
+    world
+        .succeed(&order(&repository, vec![sh(&format!("git cat-file -e {}", other.commit))]))
+        .await;
+}
+
+#[tokio::test]
+async fn a_mounted_files_place_cannot_lead_out_of_the_sandbox() {
+    let world = World::new();
+    let repository = Repository::new(&[("a", "x\n")]);
+    let host = tempfile::tempdir().unwrap();
+    let made = host.path().join("made");
+    let link = sh(&format!("ln -s /.old{} /tmp/conf", host.path().display()));
+    let with_file = |path: String| {
+        let mut step = sh("true");
+        step.files.insert(path, "x".to_owned());
+        step
+    };
+    let through_a_link = vec![link, with_file("/tmp/conf/made".to_owned())];
+    let direct = vec![with_file(format!("/.old{}", made.display()))];
+    for steps in [through_a_link, direct] {
+        let ended = world.run(&order(&repository, steps)).await;
+        if ended.result.outcome == Outcome::Succeeded {
+            // A host without mount namespaces has no such place.
+            assert!(ended.log.contains("not available: private root"), "{}", ended.log);
+        }
+        assert!(!made.exists(), "{}", ended.log);
+    }
+}

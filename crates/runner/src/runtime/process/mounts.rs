@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
@@ -170,17 +170,30 @@ fn enter(order: &Order, root: &Path, got: &mut Capabilities) -> Result<Places, R
     bind(&scratch.join("home"), &home, false).map_err(|error| fail("home", &error))?;
     bind(&work_tree, &order.work_tree_seen, false)
         .map_err(|error| fail("the work tree", &error))?;
+    let mut visible: Vec<&Path> =
+        system.iter().filter(|(source, target)| source == target).map(|(_, t)| &**t).collect();
     for (source, target) in &readable {
         // A second name of what is visible already adds nothing.
-        if !target.exists() {
-            bind(source, target, true)
-                .map_err(|error| fail(&target.display().to_string(), &error))?;
+        if visible.iter().any(|seen| target.starts_with(seen)) {
+            continue;
         }
+        // An earlier step may have put a link in the way, if the place is below its own `/tmp`.
+        bind(source, target, true).map_err(|error| {
+            Report::Unavailable(format!("`{}` cannot be made visible: {error}", target.display()))
+        })?;
+        visible.push(target);
     }
     for path in &order.hidden {
         hide(path).map_err(|error| fail(&path.display().to_string(), &error))?;
     }
     for (source, target) in &mounts {
+        let reserved = ["/.old", "/proc", "/dev", "/sys"];
+        if let Some(folder) = reserved.iter().find(|folder| target.starts_with(folder)) {
+            return Err(Report::Unavailable(format!(
+                "a file cannot be mounted at `{}`: `{folder}` is the system's",
+                target.display()
+            )));
+        }
         if target.starts_with(&order.work_tree_seen) {
             return Err(Report::Unavailable(format!(
                 "a file cannot be mounted at `{}`: that is inside the work tree, and would be part of the patch",
@@ -225,18 +238,38 @@ fn system_folder(path: &Path) -> Option<(PathBuf, PathBuf)> {
 fn bind(source: &Path, target: &Path, read_only: bool) -> std::io::Result<()> {
     let mut old = PathBuf::from("/.old");
     old.extend(source.strip_prefix("/"));
-    if fs::metadata(&old)?.is_dir() {
-        fs::create_dir_all(target)?;
-    } else {
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        if !target.exists() {
-            fs::File::create(target)?;
-        }
-    }
+    make_target(target, fs::metadata(&old)?.is_dir())?;
     mount(Some(&old), target, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
     set_flags(target, read_only)
+}
+
+/// Makes the place of a mount. SECURITY: the host can still be written below `/.old`, and an earlier step may have left links
+/// in its `/tmp` and home, so none is followed. Nothing of the job runs now, so what is looked at stays as it is.
+fn make_target(target: &Path, folder: bool) -> std::io::Result<()> {
+    let mut at = PathBuf::from("/");
+    let mut parts = target.components().skip(1).peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else {
+            return Err(std::io::Error::other("it is not a plain absolute path"));
+        };
+        at.push(name);
+        match fs::symlink_metadata(&at) {
+            Ok(found) if found.is_symlink() => {
+                let why = format!("`{}` is a symbolic link", at.display());
+                return Err(std::io::Error::other(why));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if parts.peek().is_some() || folder {
+                    fs::create_dir(&at)?;
+                } else {
+                    fs::File::create_new(&at)?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// No set-user-id programs, and read-only if asked, for a mount and all below it.
