@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use tokio::process::Command;
 
 /// git said no, or could not be started.
@@ -16,8 +19,9 @@ pub enum GitError {
     Refused(String),
 }
 
-/// A git command in `directory`. SECURITY: every argument that comes from outside must stand behind
-/// `--end-of-options` or `--`, or be checked not to begin with a dash.
+/// A git command in `directory` that reaches no other repository. SECURITY: every argument that comes from outside must stand
+/// behind `--end-of-options` or `--`, or be checked not to begin with a dash. The repository is not trusted: where its objects
+/// are incomplete, its own configuration would say which program fetches the rest, so no transport is allowed.
 pub fn git(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command
@@ -28,7 +32,8 @@ pub fn git(directory: &Path, arguments: &[&str]) -> Command {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_ATTR_NOSYSTEM", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_ALLOW_PROTOCOL", "http:https:ssh:file")
+        .env("GIT_ALLOW_PROTOCOL", "none")
+        .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_PROTOCOL_FROM_USER", "0")
         .env("GIT_LFS_SKIP_SMUDGE", "1")
         .env("GIT_NO_REPLACE_OBJECTS", "1")
@@ -56,9 +61,68 @@ pub fn git(directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it and returns what it printed.
+/// A URL with a user's name and password, taken apart. SECURITY: the arguments of a process can be seen by others, its
+/// environment cannot.
+pub(crate) struct Remote {
+    pub url: String,
+    authorization: Option<String>,
+}
+
+impl Remote {
+    pub fn new(url: &str) -> Self {
+        let whole = || Self { url: url.to_owned(), authorization: None };
+        let Ok(mut parsed) = url::Url::parse(url) else { return whole() };
+        let has_credentials = !parsed.username().is_empty() || parsed.password().is_some();
+        if !matches!(parsed.scheme(), "http" | "https") || !has_credentials {
+            return whole();
+        }
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let pair = format!(
+            "{}:{}",
+            plain(parsed.username()),
+            plain(parsed.password().unwrap_or_default())
+        );
+        let _ = (parsed.set_username(""), parsed.set_password(None));
+        let authorization = format!("Authorization: Basic {}", STANDARD.encode(pair));
+        Self { url: parsed.into(), authorization: Some(authorization) }
+    }
+}
+
+/// A URL as it may be shown.
+pub fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            let _ = parsed.set_password(None);
+            parsed.into()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// Runs git in a repository of ours, which may reach `remote`, and returns what it printed.
+pub(crate) async fn output_with(
+    directory: &Path,
+    remote: &Remote,
+    arguments: &[&str],
+) -> Result<Vec<u8>, GitError> {
+    let mut command = git(directory, arguments);
+    command.env("GIT_ALLOW_PROTOCOL", "http:https:ssh:file");
+    if let Some(authorization) = &remote.authorization {
+        command
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "http.extraHeader")
+            .env("GIT_CONFIG_VALUE_0", authorization);
+    }
+    finish(command, arguments).await
+}
+
+/// Runs git and returns what it printed.
 pub(crate) async fn output(directory: &Path, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
-    let output = git(directory, arguments).output().await.map_err(GitError::Start)?;
+    finish(git(directory, arguments), arguments).await
+}
+
+async fn finish(mut command: Command, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+    let output = command.output().await.map_err(GitError::Start)?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -71,4 +135,23 @@ pub(crate) fn last_words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
     line.trim().chars().filter(|c| !c.is_control()).take(400).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_leave_the_url() {
+        let remote = Remote::new("https://bot:s%40cret@example.com/o/r.git");
+        assert_eq!(remote.url, "https://example.com/o/r.git");
+        let header = format!("Authorization: Basic {}", STANDARD.encode("bot:s@cret"));
+        assert_eq!(remote.authorization, Some(header));
+        for url in ["git@example.com:o/r", "/srv/r.git", "https://example.com/r", "ssh://git@h/r"] {
+            let remote = Remote::new(url);
+            assert_eq!((remote.url.as_str(), remote.authorization), (url, None));
+        }
+        assert_eq!(without_password("https://bot:x@h/r"), "https://bot@h/r");
+        assert_eq!(without_password("git@h:r"), "git@h:r");
+    }
 }

@@ -3,5 +3,5 @@
 mod command;
 mod repositories;
 
-pub use command::{GitError, git};
+pub use command::{GitError, git, without_password};
 pub use repositories::{AddError, Repositories, Resolved, Source};

@@ -9,7 +9,7 @@ use model::limit;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::command::{GitError, output};
+use super::command::{GitError, Remote, output, output_with, without_password};
 
 /// Where a repository comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,27 @@ pub enum Source {
     Url(String),
     /// Sent as a bundle by a client.
     Uploaded,
+}
+
+impl Source {
+    /// Whether both name the same repository, perhaps with other credentials.
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Url(one), Self::Url(two)) => Remote::new(one).url == Remote::new(two).url,
+            _ => self == other,
+        }
+    }
+}
+
+/// Without credentials.
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "the folder `{}`", path.display()),
+            Self::Url(url) => write!(f, "`{}`", without_password(url)),
+            Self::Uploaded => f.write_str("sent by a client"),
+        }
+    }
 }
 
 /// A revision that is pinned.
@@ -36,7 +57,7 @@ pub struct Resolved {
 pub enum AddError {
     #[error("`{name}` is not a repository name: use letters, digits, `.`, `_`, `-` and `/`")]
     BadName { name: String },
-    #[error("the repository `{name}` is another one already: {known:?}")]
+    #[error("the repository `{name}` is another one already: {known}")]
     Taken { name: String, known: Source },
     #[error("`{path}` is not a git repository")]
     NotARepository { path: PathBuf },
@@ -120,7 +141,9 @@ impl Repositories {
             if known == source {
                 return Ok(());
             }
-            return Err(AddError::Taken { name: name.to_owned(), known });
+            if !known.is_same_place(&source) {
+                return Err(AddError::Taken { name: name.to_owned(), known });
+            }
         }
         match &source {
             Source::Path(path) => {
@@ -155,22 +178,24 @@ impl Repositories {
         let lock = self.lock(name);
         let _held = lock.lock().await;
         let mirror = self.folder(name).join("mirror.git");
-        output(
+        let remote = Remote::new(&url);
+        output_with(
             &mirror,
+            &remote,
             &[
                 "fetch",
                 "--quiet",
                 "--prune",
                 "--no-recurse-submodules",
                 "--end-of-options",
-                &url,
+                &remote.url,
                 "+refs/heads/*:refs/heads/*",
                 "+refs/tags/*:refs/tags/*",
             ],
         )
         .await?;
-        let head =
-            output(&mirror, &["ls-remote", "--symref", "--end-of-options", &url, "HEAD"]).await?;
+        let ask = ["ls-remote", "--symref", "--end-of-options", &remote.url, "HEAD"];
+        let head = output_with(&mirror, &remote, &ask).await?;
         let head = String::from_utf8_lossy(&head);
         let branch = head.lines().find_map(|line| line.strip_prefix("ref: ")?.split('\t').next());
         if let Some(branch) = branch.filter(|branch| branch.starts_with("refs/heads/")) {
@@ -184,9 +209,10 @@ impl Repositories {
         let lock = self.lock(name);
         let _held = lock.lock().await;
         let mirror = self.folder(name).join("mirror.git");
-        let bundle = bundle.to_string_lossy();
-        output(
+        let remote = Remote::new(&bundle.to_string_lossy());
+        output_with(
             &mirror,
+            &remote,
             &[
                 "-c",
                 "transfer.fsckObjects=true",
@@ -194,7 +220,7 @@ impl Repositories {
                 "--quiet",
                 "--no-recurse-submodules",
                 "--end-of-options",
-                &bundle,
+                &remote.url,
                 "+refs/*:refs/*",
                 "+HEAD:refs/phalanx/head",
             ],
@@ -332,6 +358,47 @@ mod tests {
             let error = all.resolve(name, Some("gone")).await.unwrap_err().to_string();
             assert!(error.contains("`gone`"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_hostile_repository_runs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = folder.path().join("origin");
+        fs::create_dir(&origin).unwrap();
+        sample(&origin).await;
+        // Its objects are said to be elsewhere, to be had by a program of its choice.
+        let mark = folder.path().join("ran");
+        let script = format!(
+            "git config core.repositoryFormatVersion 1; git config extensions.partialClone origin; \
+             git config remote.origin.promisor true; git config remote.origin.url {0}; \
+             git config remote.origin.uploadpack 'touch {1}; false #'; \
+             echo 0123456789012345678901234567890123456789 > .git/refs/heads/main",
+            origin.display(),
+            mark.display()
+        );
+        let mut change = tokio::process::Command::new("sh");
+        assert!(
+            change.args(["-c", &script]).current_dir(&origin).status().await.unwrap().success()
+        );
+        let all = Repositories::open(&folder.path().join("all")).unwrap();
+        all.add("r", Source::Path(origin)).await.unwrap();
+        all.resolve("r", None).await.unwrap_err();
+        all.resolve("r", Some("main")).await.unwrap_err();
+        let missing = "0123456789012345678901234567890123456789";
+        all.folders_with("r", missing, "x").await.unwrap_err();
+        assert!(!mark.exists());
+    }
+
+    #[tokio::test]
+    async fn credentials_may_change_and_are_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = Repositories::open(folder.path()).unwrap();
+        let add = async |url: &str| all.add("r", Source::Url(url.to_owned())).await;
+        add("https://bot:old@example.com/r").await.unwrap();
+        add("https://bot:new@example.com/r").await.unwrap();
+        assert_eq!(all.source("r"), Some(Source::Url("https://bot:new@example.com/r".into())));
+        let error = add("https://example.com/other").await.unwrap_err().to_string();
+        assert!(error.contains("example.com/r") && !error.contains("new"), "{error}");
     }
 
     #[tokio::test]

@@ -157,8 +157,12 @@ async fn announce_one(
             _ => return Err(error),
         }
     }
+    let shown = match named {
+        Named::Folder(path) => path.display().to_string(),
+        Named::Url(url) => codehost::git::without_password(url),
+    };
     Err(BadInput(format!(
-        "{named:?}: every name that it could have is another repository's on the server"
+        "{shown}: every name that it could have is another repository's on the server"
     ))
     .into())
 }

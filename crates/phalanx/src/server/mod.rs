@@ -80,7 +80,8 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let clock = Box::new(SystemClock::default());
     let dispatcher = Dispatcher::start(config, writer, reader, logs, clock, Box::new(on_fatal))?;
     let (token, runner_token) = (data.token("token")?, data.token("runner-token")?);
-    let loopback = section.listen.ip().is_loopback();
+    // Behind a proxy a client is elsewhere, whatever the address says.
+    let loopback = section.listen.ip().is_loopback() && section.behind_proxy.is_none();
     let executor = api_executor::Door::new(
         dispatcher.clone(),
         cas.clone(),
