@@ -182,7 +182,9 @@ pub(crate) fn outcome(report: OutcomeReport) -> Outcome {
         OutcomeReport::StepTimedOut => Outcome::TimedOut { which: TimeoutKind::Step },
         OutcomeReport::JobTimedOut => Outcome::TimedOut { which: TimeoutKind::Job },
         OutcomeReport::Killed => Outcome::Killed,
-        OutcomeReport::Rejected { why } => Outcome::Rejected { why: why.into() },
+        OutcomeReport::Rejected { why } => {
+            Outcome::Rejected { why: clip(&why, limit::MESSAGE_BYTES).into() }
+        }
     }
 }
 
@@ -192,10 +194,16 @@ pub(crate) fn evidence(completion: &Completion) -> Result<Evidence, Refusal> {
         return Err(bad(format!("more than {} outputs", limit::OUTPUTS)));
     }
     let outputs = completion.outputs.iter().map(|output| {
+        if output.name.is_empty() || output.name.len() > limit::NAME_BYTES {
+            return Err(bad(format!(
+                "an output's name is empty or longer than {} bytes",
+                limit::NAME_BYTES
+            )));
+        }
         let digest = Digest::parse_hex(&output.digest).map_err(|error| bad(error.to_string()))?;
         Ok(Output { name: output.name.as_str().into(), digest, size: output.size })
     });
-    let message = completion.message.as_deref().map(|text| clip(text, 4096).into());
+    let message = completion.message.as_deref().map(|text| clip(text, limit::MESSAGE_BYTES).into());
     Ok(Evidence {
         log_bytes: completion.log_bytes,
         log_crc32: completion.log_crc32,

@@ -180,9 +180,9 @@ pub(crate) async fn progress(
 ) -> Result<Json<Progress>, Failure> {
     let id = GroupId(id);
     let mut events = door.dispatcher.events();
-    let wait = Duration::from_secs_f64(query.wait.unwrap_or(0.0).clamp(0.0, 30.0));
+    let wait = crate::seconds(query.wait, 30.0);
     let deadline = tokio::time::Instant::now() + wait;
-    let now = look(&door, id)?;
+    let now = look(&door, id).await?;
     if now.finished || query.seen.is_none() {
         return Ok(Json(now));
     }
@@ -200,14 +200,21 @@ pub(crate) async fn progress(
             Ok(Err(_)) | Err(_) => break,
         }
     }
-    look(&door, id).map(Json)
+    look(&door, id).await.map(Json)
 }
 
 fn soon() -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_millis(100)
 }
 
-fn look(door: &Door, id: GroupId) -> Result<Progress, Failure> {
+async fn look(door: &Arc<Door>, id: GroupId) -> Result<Progress, Failure> {
+    let door = door.clone();
+    tokio::task::spawn_blocking(move || read_progress(&door, id))
+        .await
+        .map_err(|error| Failure::internal(&error))?
+}
+
+fn read_progress(door: &Door, id: GroupId) -> Result<Progress, Failure> {
     let reader = door.dispatcher.reader();
     let group = reader.group(id)?.ok_or_else(|| unknown(id))?;
     let mut progress = Progress {

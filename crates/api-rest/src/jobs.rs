@@ -103,7 +103,15 @@ pub(crate) async fn list(
     State(door): State<Arc<Door>>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Vec<JobDetail>>, Failure> {
+    tokio::task::spawn_blocking(move || read_list(&door, &query))
+        .await
+        .map_err(|e| Failure::internal(&e))?
+}
+
+fn read_list(door: &Door, query: &ListQuery) -> Result<Json<Vec<JobDetail>>, Failure> {
     let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    // With a state most of a page may be of no use.
+    let page_limit = if query.state.is_some() { 1000 } else { limit };
     let mut after = query.after.map(JobId);
     let mut found = Vec::new();
     loop {
@@ -111,7 +119,7 @@ pub(crate) async fn list(
             group: query.execution.map(GroupId),
             after,
             newest_first: query.execution.is_none(),
-            limit: 1000,
+            limit: page_limit,
         };
         let page = door.dispatcher.reader().jobs(filter)?;
         let last = page.last().map(|view| view.id);
@@ -213,7 +221,7 @@ pub(crate) async fn log(
         None => door.dispatcher.reader().job(job)?.ok_or_else(|| unknown(job))?.attempts,
     };
     let offset = query.offset.unwrap_or(0);
-    let wait = Duration::from_secs_f64(query.wait.unwrap_or(0.0).clamp(0.0, 60.0));
+    let wait = crate::seconds(query.wait, 60.0);
     let deadline = tokio::time::Instant::now() + wait;
     loop {
         let read = door.dispatcher.read_log(job, AttemptNumber(attempt), offset, LOG_PIECE)?;

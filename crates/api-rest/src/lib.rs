@@ -63,3 +63,9 @@ pub fn router(door: Arc<Door>) -> Router {
         .with_state(door);
     Router::new().route("/healthz", get(|| async { "ok\n" })).nest("/api/v1", api)
 }
+
+/// A wait that a client asked for, in seconds.
+fn seconds(asked: Option<f64>, most: f64) -> std::time::Duration {
+    let asked = asked.filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
+    std::time::Duration::from_secs_f64(asked.clamp(0.0, most))
+}

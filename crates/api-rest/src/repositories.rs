@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use codehost::git::{AddError, Source};
 use futures::StreamExt;
 use http::StatusCode;
+use model::limit;
 use serde::Deserialize;
 
 use crate::Door;
@@ -65,10 +66,16 @@ pub(crate) async fn bundle(
 ) -> Result<StatusCode, Failure> {
     door.repositories.add(&name, Source::Uploaded).await.map_err(refuse)?;
     let io = |error: std::io::Error| Failure::internal(&error);
-    let mut file = tempfile::NamedTempFile::new().map_err(io)?;
+    let mut file = tempfile::NamedTempFile::new_in(door.repositories.incoming()).map_err(io)?;
     let mut stream = body.into_data_stream();
+    let mut bytes = 0;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| Failure::bad("the body did not arrive whole"))?;
+        bytes += chunk.len() as u64;
+        if bytes > limit::BUNDLE_BYTES {
+            let most = limit::BUNDLE_BYTES >> 30;
+            return Err(Failure::bad(format!("the bundle of `{name}` is larger than {most} GiB")));
+        }
         file.write_all(&chunk).map_err(io)?;
     }
     let taken = door.repositories.unbundle(&name, file.path()).await;

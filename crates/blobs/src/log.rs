@@ -4,11 +4,14 @@
 //! offset and carries a checksum. In memory each live log has its length, its running CRC and the extents where its bytes lie;
 //! when the attempt ends the extents go into the attempt's row and the log leaves memory.
 //!
-//! A new segment begins with a record per live log that repeats its state, so that a start reads only the last segment.
+//! A new segment begins with a record per live log that repeats its state, so that a start reads only the last segment. It
+//! gets its name only when those records are on the disk.
 //!
-//! Invariants: a log only grows; bytes at an offset never change (I20, I21); a gap is refused.
+//! Many small chunks are now and then written again as one, so that a log's extents stay few.
+//!
+//! Invariants: a log only grows; bytes at an offset never change (I20, I21); a gap is refused; a log that is over stays over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -24,6 +27,10 @@ const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 const HEADER_BYTES: usize = 33;
 const CHUNK: u8 = 1;
 const CARRY: u8 = 2;
+/// The bytes from its offset to the log's end, written again as one chunk.
+const MERGED: u8 = 3;
+/// So many extents, one after the other, are made one, if they are short enough to fit into a chunk.
+const MERGE_EXTENTS: usize = 4096;
 
 type Key = (JobId, AttemptNumber);
 
@@ -56,6 +63,20 @@ impl Extents {
 
     fn push(&mut self, segment: u32, position: u64, length: u32) {
         self.0.push((segment, position, length));
+    }
+
+    /// Removes what lies from this offset on. False when no extent begins there.
+    fn cut_at(&mut self, offset: u64) -> bool {
+        let mut start = 0;
+        let first = self.0.iter().position(|(_, _, length)| {
+            let here = start;
+            start += u64::from(*length);
+            here == offset
+        });
+        if let Some(first) = first {
+            self.0.truncate(first);
+        }
+        first.is_some()
     }
 }
 
@@ -132,6 +153,8 @@ pub struct Logs {
     active: Mutex<Active>,
     files: RwLock<BTreeMap<u32, Arc<File>>>,
     dirty: AtomicBool,
+    /// A sync failed: what is on the disk is not known any more, so no later sync may succeed (I36).
+    broken: AtomicBool,
     segment_bytes: u64,
 }
 
@@ -150,6 +173,8 @@ struct Active {
 struct Live {
     state: LogState,
     durable: u64,
+    /// Extents before this one are not made fewer any more.
+    merged: usize,
 }
 
 impl Logs {
@@ -163,7 +188,13 @@ impl Logs {
         fs::create_dir_all(root).map_err(fail)?;
         let mut last = None;
         for entry in fs::read_dir(root).map_err(fail)? {
-            let name = entry.map_err(fail)?.file_name();
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.ends_with(".new")) {
+                // A segment that was not begun whole.
+                fs::remove_file(entry.path()).map_err(fail)?;
+                continue;
+            }
             let number =
                 name.to_str().and_then(|n| n.strip_suffix(".log")).and_then(|n| n.parse().ok());
             last = last.max(number);
@@ -191,8 +222,14 @@ impl Logs {
             active: Mutex::new(active),
             files: RwLock::new(BTreeMap::from([(number, file)])),
             dirty: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             segment_bytes,
         })
+    }
+
+    /// Begins the log of an attempt. Without it nothing can be appended.
+    pub fn begin(&self, job: JobId, attempt: AttemptNumber) {
+        self.active.lock().live.entry((job, attempt)).or_default();
     }
 
     /// Adds bytes at an offset. Bytes that are stored already are compared and skipped, so a chunk may be sent again.
@@ -204,7 +241,7 @@ impl Logs {
         bytes: &[u8],
     ) -> Result<Appended, AppendError> {
         let mut active = self.active.lock();
-        let live = active.live.entry((job, attempt)).or_default();
+        let live = active.live.get_mut(&(job, attempt)).ok_or(AppendError::Closed)?;
         let length = live.state.length;
         let answer = Appended { received: length, durable: live.durable };
         if offset > length {
@@ -233,13 +270,14 @@ impl Logs {
         let durable = live.durable;
         active.write_chunk(&self.root, (job, attempt), bytes)?;
         self.dirty.store(true, Ordering::Release);
+        self.merge(&mut active, (job, attempt))?;
         if active.end > self.segment_bytes {
             self.roll(&mut active)?;
         }
         Ok(Appended { received: length + bytes.len() as u64, durable })
     }
 
-    /// The live log, if it has any bytes.
+    /// The log, while its attempt runs.
     pub fn state(&self, job: JobId, attempt: AttemptNumber) -> Option<LogState> {
         self.active.lock().live.get(&(job, attempt)).map(|live| live.state.clone())
     }
@@ -258,9 +296,13 @@ impl Logs {
         self.active.lock().live.remove(&(job, attempt)).map(|live| live.state).unwrap_or_default()
     }
 
-    /// Forgets logs that the caller does not know to be live, after a start.
-    pub fn retain(&self, mut keep: impl FnMut(JobId, AttemptNumber) -> bool) {
-        self.active.lock().live.retain(|(job, attempt), _| keep(*job, *attempt));
+    /// After a start: these attempts run, and no others do.
+    pub fn restore(&self, running: &BTreeSet<(JobId, AttemptNumber)>) {
+        let mut active = self.active.lock();
+        active.live.retain(|key, _| running.contains(key));
+        for key in running {
+            active.live.entry(*key).or_default();
+        }
     }
 
     /// Whether there are bytes that a loss of power would take.
@@ -270,6 +312,10 @@ impl Logs {
 
     /// Makes everything appended before the call durable.
     pub fn sync(&self) -> Result<(), LogError> {
+        if self.broken.load(Ordering::Acquire) {
+            let source = io::Error::other("an earlier sync failed");
+            return Err(LogError::Io { path: self.root.clone(), source });
+        }
         if !self.dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
@@ -340,26 +386,54 @@ impl Logs {
         let number = active.number + 1;
         let path = segment_path(&self.root, number);
         let fail = |source| LogError::Io { path: path.clone(), source };
-        let file = File::options().read(true).write(true).create_new(true).open(&path);
-        let file = Arc::new(file.map_err(fail)?);
-        // The old segment must be on the disk before a start would read only the new one.
-        active.file.sync_data().map_err(fail)?;
         let mut carried = Vec::new();
-        for ((job, attempt), live) in &active.live {
+        for ((job, attempt), live) in active.live.iter().filter(|(_, live)| live.state.length > 0) {
             let mut data = Vec::new();
             put_varint(&mut data, live.state.length);
             put_varint(&mut data, u64::from(live.state.crc32));
             data.extend(live.state.extents.encode());
             put_record(&mut carried, CARRY, (*job, *attempt), 0, &data);
         }
+        // A full disk is found here, and changes nothing: the old segment goes on.
+        let new = path.with_extension("new");
+        let options = File::options().read(true).write(true).create(true).truncate(true).open(&new);
+        let file = Arc::new(options.map_err(fail)?);
         file.write_all_at(&carried, 0).map_err(fail)?;
-        file.sync_all().map_err(fail)?;
-        File::open(&self.root).and_then(|folder| folder.sync_all()).map_err(fail)?;
+        // The old segment must be on the disk before a start would read only the new one.
+        let switched = active
+            .file
+            .sync_data()
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&new, &path))
+            .and_then(|()| File::open(&self.root)?.sync_all());
+        if let Err(source) = switched {
+            self.broken.store(true, Ordering::Release);
+            return Err(fail(source));
+        }
         self.files.write().insert(number, file.clone());
         active.number = number;
         active.file = file;
         active.end = carried.len() as u64;
         Ok(())
+    }
+
+    /// Writes the last extents of a log again as one, when they are many and short: an extent costs memory and a place in the
+    /// store for as long as its log is kept.
+    fn merge(&self, active: &mut Active, key: Key) -> Result<(), LogError> {
+        let live = active.live.get_mut(&key).expect("it was just appended to");
+        let extents = &live.state.extents.0;
+        if extents.len() < live.merged + MERGE_EXTENTS {
+            return Ok(());
+        }
+        let bytes: u64 =
+            extents[live.merged..].iter().map(|(_, _, length)| u64::from(*length)).sum();
+        if bytes > limit::LOG_CHUNK_BYTES as u64 {
+            live.merged = extents.len();
+            return Ok(());
+        }
+        let short = Extents(extents[live.merged..].to_vec());
+        let data = self.read_extents(&short, 0, bytes as usize)?;
+        active.write_merged(&self.root, key, &data)
     }
 }
 
@@ -376,6 +450,24 @@ impl Active {
         crc.update(bytes);
         live.state.crc32 = crc.finalize();
         live.state.length += bytes.len() as u64;
+        self.end += self.buffer.len() as u64;
+        Ok(())
+    }
+}
+
+impl Active {
+    /// `data` are the bytes of the extents that are not merged yet.
+    fn write_merged(&mut self, root: &Path, key: Key, data: &[u8]) -> Result<(), LogError> {
+        let live = self.live.get_mut(&key).expect("a log that is merged is live");
+        self.buffer.clear();
+        let offset = live.state.length - data.len() as u64;
+        put_record(&mut self.buffer, MERGED, key, offset, data);
+        let written = self.file.write_all_at(&self.buffer, self.end);
+        written.map_err(|source| LogError::Io { path: segment_path(root, self.number), source })?;
+        let position = self.end + HEADER_BYTES as u64;
+        live.state.extents.0.truncate(live.merged);
+        live.state.extents.push(self.number, position, data.len() as u32);
+        live.merged = live.state.extents.0.len();
         self.end += self.buffer.len() as u64;
         Ok(())
     }
@@ -445,6 +537,14 @@ fn recover(file: &File, number: u32) -> io::Result<(BTreeMap<Key, Live>, u64)> {
                 state.crc32 = crc.finalize();
                 state.length += size as u64;
             }
+            MERGED => {
+                let offset = u64::from_be_bytes(header[13..21].try_into().expect("eight bytes"));
+                let state = &mut entry.state;
+                if !state.extents.cut_at(offset) || offset + size as u64 != state.length {
+                    break;
+                }
+                state.extents.push(number, at + HEADER_BYTES as u64, size as u32);
+            }
             _ => break,
         }
         at += (HEADER_BYTES + size) as u64;
@@ -473,6 +573,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let logs = Logs::open(folder.path()).unwrap();
         let append = |offset, bytes: &[u8]| logs.append(A.0, A.1, offset, bytes);
+        assert!(matches!(append(0, b"x"), Err(AppendError::Closed)));
+        logs.begin(A.0, A.1);
         assert_eq!(append(0, b"hello ").unwrap().received, 6);
         assert_eq!(append(0, b"hello ").unwrap().received, 6);
         assert_eq!(append(3, b"lo world").unwrap().received, 11);
@@ -483,6 +585,46 @@ mod tests {
         assert_eq!(append(11, b"").unwrap().durable, 0);
         logs.sync().unwrap();
         assert_eq!(append(11, b"").unwrap().durable, 11);
+        logs.close(A.0, A.1);
+        assert!(matches!(append(11, b"late"), Err(AppendError::Closed)));
+        assert_eq!(logs.state(A.0, A.1), None);
+    }
+
+    #[test]
+    fn many_short_chunks_become_few_extents() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::open_with(folder.path(), 300_000).unwrap();
+        logs.begin(A.0, A.1);
+        logs.begin(B.0, B.1);
+        let mut wanted = Vec::new();
+        for i in 0..3 * MERGE_EXTENTS as u32 + 10 {
+            let bytes = i.to_be_bytes();
+            logs.append(A.0, A.1, wanted.len() as u64, &bytes).unwrap();
+            logs.append(B.0, B.1, wanted.len() as u64, &bytes).unwrap();
+            wanted.extend(bytes);
+        }
+        assert_eq!(logs.state(A.0, A.1).unwrap().extents.0.len(), 3 + 10);
+        assert_eq!(read(&logs, A), wanted);
+        let before = logs.state(A.0, A.1);
+        drop(logs);
+        let logs = Logs::open_with(folder.path(), 300_000).unwrap();
+        assert_eq!(logs.state(A.0, A.1), before);
+        assert_eq!(read(&logs, B), wanted);
+        assert_eq!(logs.summary(A.0, A.1).1, crc32fast::hash(&wanted));
+    }
+
+    #[test]
+    fn a_segment_that_was_not_begun_whole_hides_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::open(folder.path()).unwrap();
+        logs.begin(A.0, A.1);
+        logs.append(A.0, A.1, 0, b"hello").unwrap();
+        logs.sync().unwrap();
+        drop(logs);
+        fs::write(folder.path().join("00000002.new"), b"").unwrap();
+        let logs = Logs::open(folder.path()).unwrap();
+        assert_eq!(read(&logs, A), b"hello");
+        assert!(!folder.path().join("00000002.new").exists());
     }
 
     #[test]
@@ -491,6 +633,8 @@ mod tests {
         for segment_bytes in [SEGMENT_BYTES, 100] {
             let root = folder.path().join(segment_bytes.to_string());
             let logs = Logs::open_with(&root, segment_bytes).unwrap();
+            logs.begin(A.0, A.1);
+            logs.begin(B.0, B.1);
             let mut wanted = Vec::new();
             for i in 0..50u8 {
                 let chunk = vec![i; 10];
@@ -504,7 +648,7 @@ mod tests {
             let mut file = File::options().append(true).open(last).unwrap();
             io::Write::write_all(&mut file, &[CHUNK, 0, 0, 7]).unwrap();
             let logs = Logs::open_with(&root, segment_bytes).unwrap();
-            logs.retain(|job, _| job == A.0);
+            logs.restore(&BTreeSet::from([A]));
             assert_eq!(read(&logs, A), wanted);
             assert_eq!(logs.summary(A.0, A.1), (500, crc32fast::hash(&wanted)));
             logs.append(A.0, A.1, 500, b"more").unwrap();

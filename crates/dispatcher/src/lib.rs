@@ -107,7 +107,7 @@ impl Dispatcher {
         on_fatal: OnFatal,
     ) -> Result<Self, StoreError> {
         let snapshot = store.load()?;
-        let live: std::collections::HashSet<_> = snapshot
+        let running: std::collections::BTreeSet<_> = snapshot
             .jobs
             .iter()
             .filter_map(|live| match &live.place {
@@ -115,7 +115,7 @@ impl Dispatcher {
                 engine::Place::Queued { .. } => None,
             })
             .collect();
-        logs.retain(|job, attempt| live.contains(&(job, attempt)));
+        logs.restore(&running);
         let engine = Engine::restore(config, snapshot, clock.now());
         let (events, _) = broadcast::channel(4096);
         let shared = Arc::new(Shared {
@@ -221,6 +221,7 @@ impl Shared {
                     record.evidence.log_crc32 = log.crc32;
                     record.evidence.log_extents = log.extents.encode().into();
                 }
+                Change::JobRunning { id, attempt, .. } => self.logs.begin(*id, *attempt),
                 Change::RunnerRemoved { name, .. } => {
                     cancels.remove(name);
                 }

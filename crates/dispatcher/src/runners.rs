@@ -119,6 +119,10 @@ impl Dispatcher {
     pub async fn renew_and_wait(&self, op: RenewOp, wait: Duration) -> RenewOutcome {
         let notify = {
             let mut core = self.shared.core.lock();
+            if !core.engine.knows_runner(&op.runner) {
+                drop(core);
+                return self.renew(op);
+            }
             core.cancels.entry(op.runner.clone()).or_insert_with(|| Arc::new(Notify::new())).clone()
         };
         let notified = notify.notified();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use model::{
     AttemptNumber, Cancel, Dimensions, GroupId, JobId, NewJob, Now, RunnerName, Session, WallMs,
+    limit,
 };
 
 use crate::Bug;
@@ -64,7 +65,11 @@ pub struct StoredKey {
     pub first_job: JobId,
     pub jobs: u64,
     pub group: Option<GroupId>,
+    pub at: WallMs,
 }
+
+/// How long a key is remembered at least after a start, in milliseconds.
+const KEY_MS_AFTER_START: u64 = 60 * 60 * 1000;
 
 impl Engine {
     pub fn restore(config: Config, snapshot: Snapshot, now: Now) -> Self {
@@ -75,8 +80,12 @@ impl Engine {
             engine.insert_runner(spec, draining, now);
         }
         for key in snapshot.keys {
-            let StoredKey { key, body, first_job, jobs, group } = key;
-            let entry = KeyEntry { body, first_job, jobs, group, put_ms: now.mono_ms };
+            let StoredKey { key, body, first_job, jobs, group, at } = key;
+            // The wall clock may have jumped: who was cut off by this restart still finds the answer to a second try.
+            let age_ms = now.wall.0.saturating_sub(at.0);
+            let left_ms = limit::IDEMPOTENCY_MS.saturating_sub(age_ms).max(KEY_MS_AFTER_START);
+            let entry =
+                KeyEntry { body, first_job, jobs, group, expires_ms: now.mono_ms + left_ms };
             engine.remember_key(key, entry);
         }
         let mut groups: BTreeMap<GroupId, u64> = BTreeMap::new();

@@ -61,7 +61,7 @@ pub(crate) struct KeyEntry {
     pub first_job: JobId,
     pub jobs: u64,
     pub group: Option<GroupId>,
-    pub put_ms: u64,
+    pub expires_ms: u64,
 }
 
 /// Owners by number, dropped when their last live job ends.

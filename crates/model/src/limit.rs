@@ -39,6 +39,10 @@ pub const LOG_CHUNK_BYTES: usize = 1024 * 1024;
 pub const REQUEST_BYTES: usize = 16 * 1024 * 1024;
 /// Longest uploaded blob, in bytes.
 pub const BLOB_BYTES: u64 = 1024 * 1024 * 1024;
+/// Longest message of an attempt's end, in bytes; a longer one is cut.
+pub const MESSAGE_BYTES: usize = 4096;
+/// Longest bundle of a repository that a client sends, in bytes.
+pub const BUNDLE_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Most outputs of one attempt.
 pub const OUTPUTS: usize = 256;
 

@@ -87,8 +87,20 @@ struct Entry {
 
 impl Repositories {
     pub fn open(root: &Path) -> std::io::Result<Self> {
-        fs::create_dir_all(root)?;
-        Ok(Self { root: root.to_owned(), locks: Mutex::new(HashMap::new()) })
+        let all = Self { root: root.to_owned(), locks: Mutex::new(HashMap::new()) };
+        // What was on its way when an earlier process ended.
+        match fs::remove_dir_all(all.incoming()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir_all(all.incoming())?;
+        Ok(all)
+    }
+
+    /// A folder for bundles that are not here whole.
+    pub fn incoming(&self) -> PathBuf {
+        // `%` is never followed by these in the folder of a repository.
+        self.root.join("%incoming")
     }
 
     fn folder(&self, name: &str) -> PathBuf {

@@ -39,6 +39,10 @@ pub enum RegisterOutcome {
 }
 
 impl Engine {
+    pub fn knows_runner(&self, name: &RunnerName) -> bool {
+        self.runner_ix.contains_key(name)
+    }
+
     pub fn register(&mut self, op: RegisterOp, now: Now) -> RegisterOutcome {
         let outcome = self.register_quietly(op.runner, now);
         self.match_parked(now);
@@ -56,6 +60,9 @@ impl Engine {
         }
         if spec.queues.is_empty() || spec.queues.len() > limit::DIMENSIONS {
             return refused("a runner serves no queue, or too many");
+        }
+        if spec.queues.iter().any(|queue| queue.is_empty() || queue.len() > limit::NAME_BYTES) {
+            return refused("the name of a queue is empty or too long");
         }
         let Some(ix) = self.runner_ix.get(&spec.name).copied() else {
             if self.runners.len() >= limit::RUNNERS {

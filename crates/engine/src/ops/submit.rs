@@ -80,7 +80,8 @@ impl Engine {
             id
         });
         if let Some((key, body)) = op.key {
-            let entry = KeyEntry { body, first_job, jobs: count, group, put_ms: now.mono_ms };
+            let expires_ms = now.mono_ms + limit::IDEMPOTENCY_MS;
+            let entry = KeyEntry { body, first_job, jobs: count, group, expires_ms };
             self.remember_key(key, entry);
             if !self.config.has(Bug::ForgetKey) {
                 self.changes.push(Change::KeyPut {
@@ -107,10 +108,10 @@ impl Engine {
     }
 
     pub(crate) fn remember_key(&mut self, key: [u8; 16], entry: KeyEntry) {
-        if self.key_order.is_empty() {
-            self.timers.set(entry.put_ms + limit::IDEMPOTENCY_MS, Timer::Keys);
+        if self.key_order.first().is_none_or(|(first, _)| entry.expires_ms < *first) {
+            self.timers.set(entry.expires_ms, Timer::Keys);
         }
-        self.key_order.insert((entry.put_ms, key));
+        self.key_order.insert((entry.expires_ms, key));
         self.keys.insert(key, entry);
     }
 

@@ -1,6 +1,6 @@
 //! Time went on: what is overdue is dealt with. Renewals that arrived are processed before this is called (I32).
 
-use model::{AttemptNumber, Cancel, Evidence, JobId, Now, Outcome, TimeoutKind, limit};
+use model::{AttemptNumber, Cancel, Evidence, JobId, Now, Outcome, TimeoutKind};
 
 use crate::Bug;
 use crate::change::{Change, Effect};
@@ -126,8 +126,7 @@ impl Engine {
     }
 
     fn keys_are_due(&mut self, now: Now) {
-        while let Some((put_ms, key)) = self.key_order.first().copied() {
-            let due = put_ms + limit::IDEMPOTENCY_MS;
+        while let Some((due, key)) = self.key_order.first().copied() {
             if due > now.mono_ms {
                 self.timers.set(due, Timer::Keys);
                 return;

@@ -169,10 +169,30 @@ impl RunnerHere {
         Ok(Self { stop, agent })
     }
 
-    pub async fn stop(self) {
-        self.stop.drain.cancel();
-        self.stop.cancel.cancel();
-        let _ = tokio::time::timeout(Duration::from_secs(10), self.agent).await;
+    /// Works until `watch` has seen the execution's end. A runner that ends before leaves jobs that nobody would run.
+    pub async fn work(
+        mut self,
+        watch: &Watch,
+        client: &Client,
+        execution: u64,
+        printed: Option<&[u64]>,
+    ) -> anyhow::Result<u8> {
+        let ended = tokio::select! {
+            code = watch.follow(client, execution, printed) => {
+                self.stop.drain.cancel();
+                self.stop.cancel.cancel();
+                let _ = tokio::time::timeout(Duration::from_secs(10), self.agent).await;
+                return code;
+            }
+            ended = &mut self.agent => ended,
+        };
+        let _ =
+            client.post::<serde_json::Value>(&format!("executions/{execution}/cancel"), &()).await;
+        match ended {
+            Ok(Ok(())) => anyhow::bail!("the runner ended before the jobs; they are cancelled"),
+            Ok(Err(error)) => Err(error).context("run the jobs; they are cancelled"),
+            Err(error) => Err(error).context("run the jobs; they are cancelled"),
+        }
     }
 }
 
@@ -261,11 +281,10 @@ impl Exec {
             }
             Local::Embedded(_) => None,
         };
-        let code = self.watch.follow(client, execution, None).await;
-        if let Some(here) = here {
-            here.stop().await;
+        match here {
+            Some(here) => here.work(&self.watch, client, execution, None).await,
+            None => self.watch.follow(client, execution, None).await,
         }
-        code
     }
 
     fn options(&self) -> Options {

@@ -139,10 +139,11 @@ async fn retry(
             Some(RunnerHere::start(&embedded.server, file, watch.slots, true).await?)
         }
     };
-    let outcome = watch.follow(local.client(), execution, Some(&retried.jobs)).await;
-    if let Some(here) = here {
-        here.stop().await;
-    }
+    let printed = Some(retried.jobs.as_slice());
+    let outcome = match here {
+        Some(here) => here.work(&watch, local.client(), execution, printed).await,
+        None => watch.follow(local.client(), execution, printed).await,
+    };
     local.close().await;
     match outcome? {
         0 => Ok(()),

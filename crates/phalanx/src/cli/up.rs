@@ -1,5 +1,6 @@
 //! `phalanx up`: a server and one runner.
 
+use anyhow::Context;
 use clap::Args;
 use runner::agent::Stop;
 
@@ -37,10 +38,17 @@ impl Up {
         output::print_line(&format!("token  {}", running.token))?;
         output::print_line("")?;
         output::print_line(&format!("phalanx exec --server {} -f SPEC --repo DIR", running.url()))?;
-        let signal = server::wait_for_stop().await;
+        tokio::pin!(agent);
+        let signal = tokio::select! {
+            signal = server::wait_for_stop() => signal,
+            ended = &mut agent => {
+                running.stop().await;
+                ended?.context("run jobs")?;
+                anyhow::bail!("the runner ended by itself");
+            }
+        };
         tracing::info!("{signal}: waiting for running jobs; again to stop them");
         stop.drain.cancel();
-        tokio::pin!(agent);
         tokio::select! {
             _ = &mut agent => {}
             _ = server::wait_for_stop() => {

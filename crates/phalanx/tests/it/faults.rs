@@ -241,13 +241,20 @@ fn a_runner_told_to_stop_finishes_and_told_twice_gives_its_job_back() {
     assert_eq!((&short["state"], &short["attempts"]), (&"succeeded".into(), &1.into()), "{short}");
 
     submit("long.yaml");
-    let mut runner = place.runner(&url, "two", 1);
+    let mut runner = place.runner(&url, "two", 2);
     running(2);
-    // Signals of one kind that come close together count once, so it is told until it obeys.
-    eventually("the runner ends", || {
-        signal(&runner, Signal::SIGTERM);
-        runner.child.try_wait().unwrap().map(|status| assert!(status.success(), "{status}"))
-    });
+    let waits = |expected: bool| {
+        eventually("its second slot waits, or not", || {
+            (place.json(&["runner", "list"])[0]["waiting"] == expected).then_some(())
+        });
+    };
+    waits(true);
+    signal(&runner, Signal::SIGTERM);
+    // It is still at work, and takes no more.
+    waits(false);
+    assert_eq!(state(2)["state"], "running");
+    signal(&runner, Signal::SIGTERM);
+    ended(&mut runner);
     let long = state(2);
     assert_eq!(long["state"], "queued", "it waits for another runner: {long}");
     assert!(run(place.phalanx().args(["job", "cancel", "2"])).status.success());

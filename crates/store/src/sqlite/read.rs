@@ -49,6 +49,9 @@ impl SqliteReader {
     }
 }
 
+/// About how much of payloads one page of jobs holds.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
 const JOB: &str = "
     SELECT s.job_id, s.group_id, s.queue, s.owner, s.priority, s.slices, s.timeout_ms, s.retries, s.created_ms,
            s.payload, l.state, l.slice, l.attempts, l.runner, l.cancel, d.outcome, d.detail, d.attempts, d.ended_ms
@@ -195,7 +198,20 @@ impl Reader for SqliteReader {
                 "-- source: store/sqlite/read.rs jobs\n{JOB} WHERE s.job_id BETWEEN ? AND ?
                  ORDER BY s.job_id {order} LIMIT ?"
             );
-            all(db, &sql, [first, last, filter.limit as i64], job_view)
+            let mut statement = db.prepare_cached(&sql)?;
+            let mut rows = statement.query([first, last, filter.limit as i64])?;
+            let mut found = Vec::new();
+            let mut bytes = 0;
+            while let Some(row) = rows.next()? {
+                let view = job_view(row)?;
+                bytes += view.job.payload.len();
+                found.push(view);
+                // A page of large jobs is a short one.
+                if bytes > PAGE_BYTES {
+                    break;
+                }
+            }
+            Ok(found)
         })
     }
 

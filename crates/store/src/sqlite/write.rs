@@ -84,8 +84,8 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
                 first_job: *first_job,
                 jobs: *jobs,
                 group: *group,
+                at: *at,
             },
-            *at,
         ),
         Change::KeyRemoved { key } => key_delete(db, key),
     }
@@ -302,7 +302,7 @@ fn runner_delete(db: &Connection, name: &RunnerName) -> rusqlite::Result<()> {
     statement.execute([name.as_str()]).map(drop)
 }
 
-fn key_insert(db: &Connection, key: &StoredKey, at: WallMs) -> rusqlite::Result<()> {
+fn key_insert(db: &Connection, key: &StoredKey) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs key_insert
          INSERT INTO idempotency_key (key, body, first_job, jobs, group_id, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
@@ -313,7 +313,7 @@ fn key_insert(db: &Connection, key: &StoredKey, at: WallMs) -> rusqlite::Result<
         signed(key.first_job.0),
         signed(key.jobs),
         key.group.map(|group| signed(group.0)),
-        signed(at.0),
+        signed(key.at.0),
     ])?;
     exactly_one(changed)
 }
@@ -435,7 +435,7 @@ fn load_runners(
 fn load_keys(db: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
     let mut statement = db.prepare(
         "-- source: store/sqlite/write.rs load_keys
-         SELECT key, body, first_job, jobs, group_id FROM idempotency_key ORDER BY created_ms DESC LIMIT ?",
+         SELECT key, body, first_job, jobs, group_id, created_ms FROM idempotency_key ORDER BY created_ms DESC LIMIT ?",
     )?;
     let rows = statement.query_map([limit::IDEMPOTENCY_KEYS as i64], |row| {
         Ok(StoredKey {
@@ -444,6 +444,7 @@ fn load_keys(db: &Connection) -> rusqlite::Result<Vec<StoredKey>> {
             first_job: JobId(row.get::<_, i64>(2)? as u64),
             jobs: row.get::<_, i64>(3)? as u64,
             group: row.get::<_, Option<i64>>(4)?.map(|id| GroupId(id as u64)),
+            at: WallMs(row.get::<_, i64>(5)? as u64),
         })
     })?;
     rows.collect()

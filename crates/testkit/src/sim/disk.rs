@@ -146,13 +146,14 @@ impl Disk {
             Change::RunnerRemoved { name, .. } => {
                 self.runners.remove(name);
             }
-            Change::KeyPut { key, body, first_job, jobs, group, .. } => {
+            Change::KeyPut { key, body, first_job, jobs, group, at } => {
                 let stored = StoredKey {
                     key: *key,
                     body: *body,
                     first_job: *first_job,
                     jobs: *jobs,
                     group: *group,
+                    at: *at,
                 };
                 self.keys.insert(*key, stored);
             }
