@@ -62,7 +62,7 @@ pub(crate) async fn handle(door: &Door, request: Request<Incoming>, update: bool
     // Appends of one job come one after the other, so the end of the log is where this one goes.
     let mut offset = door.dispatcher.logs().summary(job, token.attempt()).0;
     for chunk in text.as_bytes().chunks(limit::LOG_CHUNK_BYTES) {
-        match log::append(door, job, token, offset, chunk).map_err(|_| unknown())? {
+        match log::append(door, job, token, offset, chunk).await.map_err(|_| unknown())? {
             (StatusCode::OK, reply) => offset = reply.received,
             // Too long: the rest is dropped, as the job goes on.
             _ => break,

@@ -41,10 +41,18 @@ pub(crate) async fn handle(
     let runner = RunnerName::new(&asked.executor_name);
     let extension = asked.phalanx.clone().unwrap_or_default();
     let session = Session(extension.session);
+    if asked.phalanx.is_none() {
+        // Executors do not register: each dequeue says anew what they are.
+        let spec = runner_spec(&asked, queues.clone())?;
+        if !door.dispatcher.is_registered(&spec) {
+            registered(door.dispatcher.register(RegisterOp { runner: spec }).await)?;
+        }
+    }
     let poll = || door.dispatcher.poll(runner.clone(), session, extension.poll, 1, wait);
     let mut reply = poll().await;
     if matches!(reply, PollReply::UnknownRunner) {
-        register(door, &asked, queues).await?;
+        let spec = runner_spec(&asked, queues)?;
+        registered(door.dispatcher.register(RegisterOp { runner: spec }).await)?;
         reply = poll().await;
     }
     match reply {
@@ -68,11 +76,7 @@ pub(crate) fn superseded() -> Refusal {
     )
 }
 
-async fn register(
-    door: &Door,
-    asked: &DequeueRequest,
-    queues: BTreeSet<Arc<str>>,
-) -> Result<(), Refusal> {
+fn runner_spec(asked: &DequeueRequest, queues: BTreeSet<Arc<str>>) -> Result<RunnerSpec, Refusal> {
     let extension = asked.phalanx.as_ref();
     let mut dimensions =
         convert::dimensions(&extension.map(|e| e.dimensions.clone()).unwrap_or_default())?;
@@ -80,14 +84,13 @@ async fn register(
     let taken = dimensions.add("protocol", protocol);
     taken.map_err(|error| Refusal::text(StatusCode::BAD_REQUEST, error.to_string()))?;
     let slots = extension.map(|e| e.slots).filter(|slots| *slots > 0).unwrap_or(UNSTATED_SLOTS);
-    let runner = RunnerSpec {
+    Ok(RunnerSpec {
         name: RunnerName::new(&asked.executor_name),
         session: Session(extension.map_or(0, |e| e.session)),
         queues,
         dimensions,
         slots,
-    };
-    registered(door.dispatcher.register(RegisterOp { runner }).await)
+    })
 }
 
 pub(crate) fn registered(outcome: RegisterOutcome) -> Result<(), Refusal> {

@@ -63,7 +63,7 @@ pub(crate) async fn handle(
         jobs: named.iter().map(|(job, _)| (*job, token(*job))).collect(),
     };
     let outcome = if wait.is_zero() {
-        door.dispatcher.renew(op)
+        door.dispatcher.renew(op).await
     } else {
         door.dispatcher.renew_and_wait(op, wait).await
     };

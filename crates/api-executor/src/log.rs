@@ -22,19 +22,19 @@ pub(crate) async fn handle(door: &Door, request: Request<Incoming>) -> Answer {
     };
     let token = caller.token_for(door, job, &runner)?;
     let bytes = body::read(request.into_body(), limit::LOG_CHUNK_BYTES).await?;
-    let (status, reply) = append(door, job, token, offset, &bytes)?;
+    let (status, reply) = append(door, job, token, offset, &bytes).await?;
     status::json(status, &reply)
 }
 
 /// Appends and says where the log stands; a refused chunk is 416 with the same reply, as the range was wrong.
-pub(crate) fn append(
+pub(crate) async fn append(
     door: &Door,
     job: model::JobId,
     token: model::LeaseToken,
     offset: u64,
     bytes: &[u8],
 ) -> Result<(StatusCode, LogReply), Refusal> {
-    match door.dispatcher.append_log(job, token, offset, bytes) {
+    match door.dispatcher.append_log(job, token, offset, bytes).await {
         AppendReply::Appended { appended, cancel } => Ok((
             StatusCode::OK,
             LogReply {

@@ -63,7 +63,12 @@ async fn report(door: &Door, report: &JobReport) -> Result<JobReply, Refusal> {
     if let Some(chunk) = &report.log {
         let refuse = |_| Refusal::text(StatusCode::BAD_REQUEST, "a log chunk is not base64");
         let bytes = STANDARD.decode(&chunk.data).map_err(refuse)?;
-        match log::append(door, job, token, chunk.offset, &bytes) {
+        if bytes.len() > limit::LOG_CHUNK_BYTES {
+            let most = limit::LOG_CHUNK_BYTES;
+            let text = format!("the log chunk of job {} is longer than {most} bytes", report.id);
+            return Err(Refusal::text(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
+        match log::append(door, job, token, chunk.offset, &bytes).await {
             Ok((StatusCode::OK, log)) => at = Some(log),
             Ok((_, log)) => return reply(JobStatus::LogRefused, Some(log)),
             // The job may be complete by an earlier copy of this request: that is found below.
@@ -72,6 +77,13 @@ async fn report(door: &Door, report: &JobReport) -> Result<JobReply, Refusal> {
         }
     }
     let Some(completion) = &report.complete else {
+        if report.log.is_none() {
+            // Asks whether the lease still is its own.
+            return match log::append(door, job, token, 0, &[]).await {
+                Ok((_, log)) => reply(JobStatus::Running, Some(log)),
+                Err(_) => reply(JobStatus::Fenced, None),
+            };
+        }
         return reply(JobStatus::Running, at);
     };
     complete(door, job, token, completion, at).await

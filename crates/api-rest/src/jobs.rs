@@ -108,7 +108,26 @@ pub(crate) async fn list(
         .map_err(|e| Failure::internal(&e))?
 }
 
+/// The states of a job, as lists and reports name them.
+const STATES: [&str; 11] = [
+    "queued",
+    "running",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "canceled",
+    "killed",
+    "expired",
+    "no_resource",
+    "runner_lost",
+    "rejected",
+];
+
 fn read_list(door: &Door, query: &ListQuery) -> Result<Json<Vec<JobDetail>>, Failure> {
+    if let Some(state) = query.state.as_deref().filter(|state| !STATES.contains(state)) {
+        let all = STATES.join("`, `");
+        return Err(Failure::bad(format!("`{state}` is not the state of a job; they are `{all}`")));
+    }
     let limit = query.limit.unwrap_or(100).clamp(1, 1000);
     // With a state most of a page may be of no use.
     let page_limit = if query.state.is_some() { 1000 } else { limit };

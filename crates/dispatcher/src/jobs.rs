@@ -5,8 +5,7 @@ use std::sync::Arc;
 use blobs::{AppendError, Appended, LogError};
 use engine::ops::{
     AppendLogOp, AppendLogOutcome, CancelOp, CancelOutcome, CompleteOp, CompleteOutcome, Fenced,
-    ReleaseOp, ReleaseOutcome, RetryOp, RetryOutcome, StartOp, StartOutcome, SubmitOp,
-    SubmitOutcome,
+    ReleaseOp, ReleaseOutcome, RetryOp, RetryOutcome, SubmitOp, SubmitOutcome,
 };
 use engine::{Explanation, Lease};
 use model::{AttemptNumber, Cancel, Evidence, JobId, JobState, LeaseToken, Outcome};
@@ -81,12 +80,8 @@ impl Dispatcher {
         self.shared.reader.payload(job)
     }
 
-    pub fn start_attempt(&self, op: StartOp) -> StartOutcome {
-        self.ungated(|core, now| core.engine.start(op, now))
-    }
-
     /// Adds to the log. The reply says how much survives what; nothing waits for a sync here.
-    pub fn append_log(
+    pub async fn append_log(
         &self,
         job: JobId,
         token: LeaseToken,
@@ -97,8 +92,14 @@ impl Dispatcher {
             self.ungated(|core, now| core.engine.append_log(AppendLogOp { job, token }, now));
         let (attempt, cancel) = match allowed {
             AppendLogOutcome::Allowed { attempt, cancel } => (attempt, cancel),
-            AppendLogOutcome::Fenced(fenced) => return AppendReply::Fenced(fenced),
+            AppendLogOutcome::Fenced(fenced) => {
+                self.settled().await;
+                return AppendReply::Fenced(fenced);
+            }
         };
+        if cancel == Cancel::Requested {
+            self.settled().await;
+        }
         match self.shared.logs.append(job, attempt, offset, bytes) {
             Ok(appended) => AppendReply::Appended { appended, cancel },
             Err(error) => AppendReply::Refused(error),

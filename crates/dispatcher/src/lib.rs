@@ -200,6 +200,17 @@ impl Dispatcher {
         outcome
     }
 
+    /// Waits until everything that an ungated op could have seen is durable: for its answer when that answer is a no. A
+    /// runner that is told "not yours" because of a completion that a crash then swallows would give up a job that is its own.
+    async fn settled(&self) {
+        let wait = self.shared.core.lock().gate.wait();
+        if let Some(wait) = wait
+            && wait.await.is_err()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Moves what the engine wants written and told into the open batch.
     fn collect(&self, core: &mut Core) {
         self.shared.collect(core);

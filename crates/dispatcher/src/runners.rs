@@ -1,16 +1,15 @@
 //! What runners say of themselves, and how they wait.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::ops::{
     DeregisterOp, DeregisterOutcome, DrainOp, DrainOutcome, PollOp, PollOutcome, RegisterOp,
-    RegisterOutcome, ReleaseOp, RenewOp, RenewOutcome,
+    RegisterOutcome, ReleaseOp, RenewOp, RenewOutcome, RunnerSpec,
 };
 use engine::{Counts, PollKey, RunnerInfo};
 use model::{RunnerName, Session};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::jobs::GrantedJob;
 use crate::{Dispatcher, Shared};
@@ -110,25 +109,32 @@ impl Dispatcher {
         reply
     }
 
-    /// A heartbeat. Promises nothing durable: leases live in memory.
-    pub fn renew(&self, op: RenewOp) -> RenewOutcome {
-        self.ungated(|core, now| core.engine.renew(op, now))
+    /// A heartbeat. That leases go on promises nothing durable: they live in memory.
+    pub async fn renew(&self, op: RenewOp) -> RenewOutcome {
+        let asked = op.jobs.len();
+        let outcome = self.ungated(|core, now| core.engine.renew(op, now));
+        let all_go_on = matches!(&outcome, RenewOutcome::Renewed { known, cancel }
+            if known.len() == asked && cancel.is_empty());
+        if !all_go_on {
+            self.settled().await;
+        }
+        outcome
     }
 
     /// A heartbeat that waits up to `wait` for a cancel when there is none yet.
     pub async fn renew_and_wait(&self, op: RenewOp, wait: Duration) -> RenewOutcome {
         let notify = {
             let mut core = self.shared.core.lock();
-            if !core.engine.knows_runner(&op.runner) {
-                drop(core);
-                return self.renew(op);
-            }
-            core.cancels.entry(op.runner.clone()).or_insert_with(|| Arc::new(Notify::new())).clone()
+            let known = core.engine.knows_runner(&op.runner);
+            known.then(|| core.cancels.entry(op.runner.clone()).or_default().clone())
+        };
+        let Some(notify) = notify else {
+            return self.renew(op).await;
         };
         let notified = notify.notified();
         tokio::pin!(notified);
         notified.as_mut().enable();
-        let first = self.renew(op.clone());
+        let first = self.renew(op.clone()).await;
         match &first {
             RenewOutcome::Renewed { known, cancel }
                 if cancel.is_empty() && !known.is_empty() && known.len() == op.jobs.len() =>
@@ -136,7 +142,7 @@ impl Dispatcher {
                 if tokio::time::timeout(wait, notified).await.is_err() {
                     return first;
                 }
-                self.renew(op)
+                self.renew(op).await
             }
             _ => first,
         }
@@ -145,6 +151,11 @@ impl Dispatcher {
     /// See [`engine::Engine::token_of`].
     pub fn token_of(&self, job: model::JobId, runner: &RunnerName) -> Option<model::LeaseToken> {
         self.shared.core.lock().engine.token_of(job, runner)
+    }
+
+    /// Whether registering this would change nothing.
+    pub fn is_registered(&self, runner: &RunnerSpec) -> bool {
+        self.shared.core.lock().engine.is_registered(runner)
     }
 
     pub fn runners(&self) -> Vec<RunnerInfo> {

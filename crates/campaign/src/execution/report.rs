@@ -48,8 +48,17 @@ pub struct JobReport {
     pub runner: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepReport>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub changeset: Option<spec::ChangesetSpec>,
+    /// What the patch becomes on a code host: one changeset, or one per group of `transformChanges`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changesets: Vec<Changeset>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changeset {
+    #[serde(flatten)]
+    pub spec: spec::ChangesetSpec,
+    /// The files of the patch that belong to it.
+    pub files: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,19 +178,25 @@ fn job_report(
     let cached = !result.steps.is_empty()
         && result.steps.iter().any(|step| step.state == "cached")
         && result.steps.iter().all(|step| step.state == "cached" || step.state == "skipped");
-    let changeset = match (document, &workspace) {
-        (Some(document), Some(workspace)) if succeeded && patch.is_some() => {
-            changeset(document, workspace, &result)
+    let mut error = error_of(view.id, &view.state, last.as_ref());
+    let mut changesets = Vec::new();
+    if let (Some(document), Some(workspace)) = (document, &workspace)
+        && succeeded
+        && patch.is_some()
+    {
+        match render(document, workspace, &result) {
+            Ok(rendered) => changesets = rendered,
+            // The steps are done and their patch is good; what to call it is not known.
+            Err(why) => error = Some(format!("no changeset can be made of the patch: {why}")),
         }
-        _ => None,
-    };
+    }
     Ok(JobReport {
         job: view.id.0,
         repository,
         path,
         branch,
         base_revision,
-        error: error_of(view.id, &view.state, last.as_ref()),
+        error,
         state,
         exit_code,
         attempts: view.attempts,
@@ -194,15 +209,15 @@ fn job_report(
             _ => last.as_ref().map(|attempt| attempt.record.runner.to_string()),
         },
         steps: result.steps,
-        changeset,
+        changesets,
     })
 }
 
-fn changeset(
+fn render(
     document: &Document,
     workspace: &super::WorkspaceJob,
     result: &Result_,
-) -> Option<spec::ChangesetSpec> {
+) -> Result<Vec<Changeset>, spec::FieldError> {
     let context = spec::TemplateContext {
         repository: spec::RepositoryContext {
             name: workspace.repository.clone(),
@@ -218,8 +233,13 @@ fn changeset(
         outputs: result.outputs.clone(),
         ..spec::TemplateContext::default()
     };
-    let template = document.spec.changeset_template.as_ref()?;
-    spec::render_changeset(template, &context).ok()
+    let Some(template) = &document.spec.changeset_template else { return Ok(Vec::new()) };
+    let spec::ChangedFiles { modified, added, deleted, renamed } = &result.changed;
+    let files: Vec<String> =
+        [modified, added, deleted, renamed].into_iter().flatten().cloned().collect();
+    let groups = &document.spec.transform_changes;
+    let rendered = spec::render_changesets(template, groups, &files, &context)?;
+    Ok(rendered.into_iter().map(|(spec, files)| Changeset { spec, files }).collect())
 }
 
 fn output(attempt: &AttemptView, name: &str) -> Option<Digest> {

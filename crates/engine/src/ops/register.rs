@@ -43,6 +43,18 @@ impl Engine {
         self.runner_ix.contains_key(name)
     }
 
+    /// Whether registering this would change nothing.
+    pub fn is_registered(&self, spec: &RunnerSpec) -> bool {
+        self.runner_ix.get(&spec.name).is_some_and(|ix| !self.is_changed(*ix, spec))
+    }
+
+    fn is_changed(&self, ix: RunnerIx, spec: &RunnerSpec) -> bool {
+        let runner = &self.runners[ix];
+        spec.session != runner.session
+            || spec.slots != runner.slots
+            || profile_key(spec) != self.matcher.profile(runner.profile).key
+    }
+
     pub fn register(&mut self, op: RegisterOp, now: Now) -> RegisterOutcome {
         let outcome = self.register_quietly(op.runner, now);
         self.match_parked(now);
@@ -81,12 +93,8 @@ impl Engine {
             self.dismiss_polls(ix);
         }
         self.touch(ix, now);
-        let key = profile_key(&spec);
-        let runner = &self.runners[ix];
-        let changed = spec.session != runner.session
-            || spec.slots != runner.slots
-            || key != self.matcher.profile(runner.profile).key;
-        if changed {
+        if self.is_changed(ix, &spec) {
+            let key = profile_key(&spec);
             // A parked poll stands in line under its old profile.
             self.dismiss_polls(ix);
             let profile = self.matcher.profile_join(key, ix);

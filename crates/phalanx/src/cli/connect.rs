@@ -31,7 +31,7 @@ impl Connect {
     }
 
     /// A client of a server that runs. `None` when no server is named and none runs here.
-    pub fn live(&self, file: &File) -> anyhow::Result<Option<Client>> {
+    fn live(&self, file: &File) -> anyhow::Result<Option<Live>> {
         let ca = self.ca_certificates.as_deref();
         if let Some(url) = &self.server {
             let local = || live_server(&self.directory(file)).filter(|live| live.url == *url);
@@ -41,14 +41,17 @@ impl Connect {
                     "no token for the server {url}: set PHALANX_TOKEN; `phalanx up` prints it"
                 ))
             })?;
-            return Client::new(url, &token, ca).map(Some);
+            return Ok(Some(Live { client: Client::new(url, &token, ca)?, host: None }));
         }
-        match live_server(&self.directory(file)) {
-            Some(live) => Client::new(&live.url, &live.token, ca).map(Some),
-            None => Ok(None),
-        }
+        let directory = self.directory(file);
+        let Some(live) = live_server(&directory) else { return Ok(None) };
+        let client = Client::of_this_host(&live.url, &live.token)?;
+        Ok(Some(Live { client, host: live.embedded.then_some(directory) }))
     }
 }
+
+/// How long a server may take between taking its data directory and serving.
+const STARTING_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A server that was started for one command on the data directory, and stops with it.
 pub struct Embedded {
@@ -56,30 +59,46 @@ pub struct Embedded {
     pub server: crate::server::Server,
 }
 
+/// A server that runs.
+pub struct Live {
+    pub client: Client,
+    /// The data directory, when the server belongs to another command and ends with it.
+    pub host: Option<PathBuf>,
+}
+
 /// The server of the data directory: the one that runs, or one for this command.
 pub enum Local {
-    Live(Client),
+    Live(Live),
     Embedded(Box<Embedded>),
 }
 
 impl Local {
     pub async fn open(connect: &Connect, file: &File) -> anyhow::Result<Self> {
-        if let Some(client) = connect.live(file)? {
-            return Ok(Self::Live(client));
+        if let Some(live) = connect.live(file)? {
+            return Ok(Self::Live(live));
         }
         let mut section = file.server.clone();
         section.data_directory = connect.directory(file);
         section.listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         section.tls_certificate = None;
         section.tls_key = None;
-        let server = match crate::server::start(&section, crate::server::StoreKind::Sqlite).await {
-            Ok(server) => server,
-            // Another command started between the look and now.
-            Err(error) if error.is::<crate::server::LockedError>() => {
-                let live = connect.live(file)?;
-                return live.map(Self::Live).ok_or(error);
+        section.behind_proxy = None;
+        let deadline = std::time::Instant::now() + STARTING_MAX;
+        let server = loop {
+            match crate::server::start(&section, crate::server::StoreKind::Sqlite).await {
+                Ok(server) => break server,
+                // Another command has it: it is about to serve, or to end.
+                Err(error) if error.is::<crate::server::LockedError>() => {
+                    if let Some(live) = connect.live(file)? {
+                        return Ok(Self::Live(live));
+                    }
+                    if std::time::Instant::now() > deadline {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         };
         let client = Client::new(&server.url(), &server.token, None)?;
         Ok(Self::Embedded(Box::new(Embedded { client, server })))
@@ -87,7 +106,7 @@ impl Local {
 
     pub fn client(&self) -> &Client {
         match self {
-            Self::Live(client) => client,
+            Self::Live(live) => &live.client,
             Self::Embedded(embedded) => &embedded.client,
         }
     }

@@ -1,5 +1,7 @@
 //! `phalanx doctor`: can this machine do the work?
 
+use std::os::unix::fs::DirBuilderExt;
+
 use clap::Args;
 use runner::runtime::docker::DockerRuntime;
 
@@ -76,7 +78,8 @@ fn data_directory(file: &File) -> Check {
             format!("{shown}: a server runs on it at {} (process {})", live.url, live.process);
         return Check { name: "data directory", state: State::Good, text };
     }
-    match std::fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path)) {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    match made.and_then(|()| tempfile::tempfile_in(path)) {
         Ok(_) => Check {
             name: "data directory",
             state: State::Good,

@@ -160,6 +160,7 @@ impl RunnerHere {
         let token = server.runner_token.clone();
         let mut config = runner_command::agent_config(&section, server.url(), token, Some(work))?;
         config.shares_host = true;
+        server.announce_embedded(&config.name)?;
         let stop = Stop::default();
         let agent = tokio::spawn(runner::agent::run(
             config,
@@ -178,7 +179,7 @@ impl RunnerHere {
         printed: Option<&[u64]>,
     ) -> anyhow::Result<u8> {
         let ended = tokio::select! {
-            code = watch.follow(client, execution, printed) => {
+            code = watch.follow(client, execution, printed, None) => {
                 self.stop.drain.cancel();
                 self.stop.cancel.cancel();
                 let _ = tokio::time::timeout(Duration::from_secs(10), self.agent).await;
@@ -208,26 +209,28 @@ impl Exec {
         let found = repositories::find(&self.repositories, &self.folders)?;
         let mounts = self.mounts(&name, &parsed.spec)?;
         let local = Local::open(&self.connect, &file).await?;
-        let result =
-            self.submit_and_follow(&local, &file, name, text, &parsed.spec, &found, mounts).await;
-        local.close().await;
-        match result? {
-            0 => Ok(()),
-            code => Err(Exit(code).into()),
-        }
+        let submitted = self.submit(&local, name, text, &parsed.spec, &found, mounts).await;
+        let execution = match submitted {
+            Ok(Some(execution)) => execution,
+            done => {
+                local.close().await;
+                return done.map(drop);
+            }
+        };
+        let containers = parsed.spec.steps.iter().any(|step| step.container.is_some());
+        self.watch.see_through(local, &self.connect, &file, execution, containers, None).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
-    async fn submit_and_follow(
+    /// The execution, if there is one to wait for.
+    async fn submit(
         &self,
         local: &Local,
-        file: &File,
         name: String,
         text: Vec<u8>,
         spec: &spec::Spec,
         found: &[repositories::Named],
         mounts: Vec<(Mount, Vec<u8>)>,
-    ) -> anyhow::Result<u8> {
+    ) -> anyhow::Result<Option<u64>> {
         let client = local.client();
         let named = repositories::announce(client, found, self.branch.as_deref()).await?;
         for (mount, bytes) in &mounts {
@@ -249,17 +252,13 @@ impl Exec {
             environment,
             dry_run: self.dry_run,
         };
-        // Jobs of a command that was killed are still there, and may want containers, too.
-        let others = match local {
-            Local::Live(_) => false,
-            Local::Embedded(_) => {
-                let status: ServerStatus = client.get("status").await?;
-                status.queued + status.running > 0
-            }
-        };
         let key = hex::encode(rand::random::<[u8; 16]>());
         let request = client.request(Method::POST, "executions").header("idempotency-key", key);
         let created: CreatedExecution = client.send(request.json(&body)).await?.json().await?;
+        if self.watch.json && created.execution.is_none() {
+            output::json(&created)?;
+            return Ok(None);
+        }
         for notice in &created.notices {
             eprintln!("note: {}", output::plain(notice));
         }
@@ -267,24 +266,13 @@ impl Exec {
             for workspace in &created.workspaces {
                 output::print_line(workspace)?;
             }
-            return Ok(0);
+            return Ok(None);
         };
         if self.detach {
             output::print_line(&format!("execution {execution}: {} jobs", created.jobs))?;
-            return Ok(0);
+            return Ok(None);
         }
-        let docker = others || spec.steps.iter().any(|step| step.container.is_some());
-        let here = match local {
-            Local::Live(_) => None,
-            Local::Embedded(embedded) if created.jobs > 0 => {
-                Some(RunnerHere::start(&embedded.server, file, self.watch.slots, docker).await?)
-            }
-            Local::Embedded(_) => None,
-        };
-        match here {
-            Some(here) => here.work(&self.watch, client, execution, None).await,
-            None => self.watch.follow(client, execution, None).await,
-        }
+        Ok(Some(execution))
     }
 
     fn options(&self) -> Options {
@@ -385,7 +373,53 @@ fn collect_mount(
     Ok(())
 }
 
+/// The server was another command's, and ended with it.
+#[derive(Debug, thiserror::Error)]
+#[error("the server ended with the command that it belonged to")]
+struct ServerEnded;
+
 impl Watch {
+    /// Sees an execution through to its end: by a server that runs, or by one of this command with a runner. When the server
+    /// belonged to another command that ends first, this one goes on in its place.
+    pub async fn see_through(
+        &self,
+        mut local: Local,
+        connect: &Connect,
+        file: &File,
+        execution: u64,
+        mut containers: bool,
+        printed: Option<&[u64]>,
+    ) -> anyhow::Result<()> {
+        loop {
+            let result = match &local {
+                Local::Live(live) => {
+                    self.follow(&live.client, execution, printed, live.host.as_deref()).await
+                }
+                Local::Embedded(embedded) => {
+                    // Jobs of a command that was killed are still there, and may want containers, too.
+                    let status: ServerStatus = embedded.client.get("status").await?;
+                    let progress: Progress =
+                        embedded.client.get(&format!("executions/{execution}/progress")).await?;
+                    let own = progress.queued + progress.running.len() as u64;
+                    containers |= status.queued + status.running > own;
+                    let here =
+                        RunnerHere::start(&embedded.server, file, self.slots, containers).await?;
+                    here.work(self, &embedded.client, execution, printed).await
+                }
+            };
+            local.close().await;
+            match result {
+                Err(error) if error.is::<ServerEnded>() => {
+                    local = Local::open(connect, file).await?;
+                    containers = true;
+                }
+                Ok(0) => return Ok(()),
+                Ok(code) => return Err(Exit(code).into()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Follows an execution to its end and writes what it left; to standard output only the patches of `printed`, if given.
     /// The exit code.
     pub async fn follow(
@@ -393,6 +427,7 @@ impl Watch {
         client: &Client,
         execution: u64,
         printed: Option<&[u64]>,
+        host: Option<&Path>,
     ) -> anyhow::Result<u8> {
         let mut display = Display::new(self.json);
         let mut seen = 0;
@@ -402,7 +437,7 @@ impl Watch {
         loop {
             let path = format!("executions/{execution}/progress?wait=0.5&seen={seen}");
             let progress: Progress = tokio::select! {
-                progress = patient(client, &path) => progress?,
+                progress = patient(client, &path, host) => progress?,
                 _ = &mut interrupted, if !canceled => {
                     canceled = true;
                     eprintln!("cancelling; again to leave at once");
@@ -423,9 +458,16 @@ impl Watch {
             }
         }
         display.close();
-        let mut report: Report = client.get(&format!("executions/{execution}/report")).await?;
-        self.write(client, &mut report, printed).await?;
-        let bad = report.jobs.iter().filter(|job| job.state != "succeeded").count();
+        let finish = async {
+            let mut report: Report = client.get(&format!("executions/{execution}/report")).await?;
+            self.write(client, &mut report, printed).await?;
+            anyhow::Ok(report)
+        };
+        let report = match finish.await {
+            Err(_) if has_ended(host) => return Err(ServerEnded.into()),
+            other => other?,
+        };
+        let bad = report.jobs.iter().filter(|job| job.error.is_some() || is_bad(job)).count();
         Ok(if canceled { 130 } else { u8::from(bad > 0) })
     }
 
@@ -460,12 +502,20 @@ impl Watch {
     }
 }
 
+/// Whether the server that belonged to another command is gone.
+fn has_ended(host: Option<&Path>) -> bool {
+    host.is_some_and(|directory| crate::server::live_server(directory).is_none())
+}
+
 /// Asks again while the server is away: it may be restarting, and loses nothing.
-async fn patient(client: &Client, path: &str) -> anyhow::Result<Progress> {
+async fn patient(client: &Client, path: &str, host: Option<&Path>) -> anyhow::Result<Progress> {
     let mut pause = Duration::from_millis(100);
     for _ in 0..60 {
         match client.get(path).await {
             Err(error) if !error.is::<crate::client::Refused>() => {
+                if has_ended(host) {
+                    return Err(ServerEnded.into());
+                }
                 if pause > Duration::from_secs(1) {
                     tracing::warn!("{error:#}; asking again");
                 }
@@ -530,8 +580,12 @@ async fn write_folder(
 
 /// The end in words, on standard error.
 fn summarise(report: &Report, directory: Option<&Path>) {
-    let failed: Vec<&JobReport> =
-        report.jobs.iter().filter(|job| job.state != "succeeded").collect();
+    let failed: Vec<&JobReport> = report.jobs.iter().filter(|job| is_bad(job)).collect();
+    for job in report.jobs.iter().filter(|job| !is_bad(job)).take(20) {
+        if let Some(error) = &job.error {
+            eprintln!("{}: {}", label(job), output::plain(error));
+        }
+    }
     for job in failed.iter().take(20) {
         let error = job.error.as_deref().unwrap_or(&job.state);
         eprintln!("{}: {} (phalanx job logs {})", label(job), output::plain(error), job.job);
@@ -564,6 +618,10 @@ fn summarise(report: &Report, directory: Option<&Path>) {
     if !failed.is_empty() {
         eprintln!("to run only the failed again: phalanx execution retry {}", report.execution);
     }
+}
+
+fn is_bad(job: &JobReport) -> bool {
+    job.state != "succeeded"
 }
 
 fn label(job: &JobReport) -> String {

@@ -1,12 +1,12 @@
 //! `phalanx execution list|show|retry|cancel`
 
 use api_rest::types::{Canceled, ExecutionSummary, Retried};
-use campaign::execution::Report;
+use campaign::execution::{JobReport, Report};
 use clap::{Args, Subcommand};
 
 use super::connect::{Connect, Local};
-use super::exec::{self, RunnerHere};
-use super::{Exit, output};
+use super::exec;
+use super::output;
 use crate::config::File;
 
 #[derive(Args)]
@@ -126,27 +126,20 @@ async fn retry(
 ) -> anyhow::Result<()> {
     let local = Local::open(connect, file).await?;
     let path = format!("executions/{execution}/retry");
-    let retried: Retried = local.client().post(&path, &()).await?;
-    if retried.jobs.is_empty() {
+    let mut retried: Retried = local.client().post(&path, &()).await?;
+    let report: Report = local.client().get(&format!("executions/{execution}/report")).await?;
+    let is_open = |job: &&JobReport| job.state == "queued" || job.state == "running";
+    let open: Vec<u64> = report.jobs.iter().filter(is_open).map(|job| job.job).collect();
+    if open.is_empty() {
         local.close().await;
         return output::print_line("every job succeeded already; nothing is run again");
     }
+    let left = open.len() - retried.jobs.len().min(open.len());
     eprintln!("running again: {} of the execution's jobs", retried.jobs.len());
-    // On a server that runs, its runners do the work; here it is this command.
-    let here = match &local {
-        Local::Live(_) => None,
-        Local::Embedded(embedded) => {
-            Some(RunnerHere::start(&embedded.server, file, watch.slots, true).await?)
-        }
-    };
-    let printed = Some(retried.jobs.as_slice());
-    let outcome = match here {
-        Some(here) => here.work(&watch, local.client(), execution, printed).await,
-        None => watch.follow(local.client(), execution, printed).await,
-    };
-    local.close().await;
-    match outcome? {
-        0 => Ok(()),
-        code => Err(Exit(code).into()),
+    if left > 0 {
+        eprintln!("{left} were not over yet");
+        retried.jobs = open;
     }
+    let printed = retried.jobs;
+    watch.see_through(local, connect, file, execution, true, Some(&printed)).await
 }

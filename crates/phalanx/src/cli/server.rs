@@ -19,6 +19,7 @@ impl Server {
         let section = self.flags.over(file.server);
         let kind = if self.null_store { StoreKind::Null } else { StoreKind::Sqlite };
         let server = crate::server::start(&section, kind).await?;
+        server.announce()?;
         announce(&server, &section.data_directory);
         let signal = wait_for_stop().await;
         tracing::info!("{signal}: stopping");

@@ -28,6 +28,8 @@ impl Up {
         let mut config =
             runner_command::agent_config(&of_runner, running.url(), token, Some(work))?;
         config.shares_host = true;
+        running.announce_embedded_runner(&config.name)?;
+        running.announce()?;
         let stop = Stop::default();
         let agent = tokio::spawn(runner::agent::run(
             config,

@@ -25,12 +25,17 @@ pub fn read(named: Option<&Path>) -> anyhow::Result<File> {
         Some(path) => path.to_owned(),
         None => PathBuf::from("phalanx.toml"),
     };
-    if named.is_none() && !path.exists() {
-        return Ok(File::default());
+    let mut file = File::default();
+    if named.is_some() || path.exists() {
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
+        file = toml::from_str(&text).with_context(|| format!("read `{}`", path.display()))?;
     }
-    let text =
-        std::fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("read `{}`", path.display()))
+    // Every command has to do with this one, also those without a flag for it.
+    if let Some(data) = std::env::var_os("PHALANX_DATA_DIRECTORY").filter(|data| !data.is_empty()) {
+        file.server.data_directory = data.into();
+    }
+    Ok(file)
 }
 
 /// Where a person's data lies when nothing else is said.

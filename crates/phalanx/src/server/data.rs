@@ -9,6 +9,8 @@ use anyhow::Context;
 use fs4::fs_std::FileExt;
 use serde::{Deserialize, Serialize};
 
+const EMBEDDED_RUNNER: &str = "embedded-runner";
+
 /// An open data directory. The lock goes with it.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -26,6 +28,9 @@ pub struct LockedError(PathBuf);
 pub struct LiveServer {
     pub url: String,
     pub process: u32,
+    /// It belongs to a command and ends with it.
+    #[serde(default)]
+    pub embedded: bool,
     #[serde(skip)]
     pub token: String,
 }
@@ -57,7 +62,10 @@ impl DataDirectory {
         if !FileExt::try_lock_exclusive(&lock)? {
             return Err(LockedError(root).into());
         }
-        Ok(Self { root, _lock: lock })
+        let data = Self { root, _lock: lock };
+        // A server that was killed could not take it back.
+        data.forget_live_server();
+        Ok(data)
     }
 
     /// A path inside; `""` is the directory.
@@ -94,10 +102,27 @@ impl DataDirectory {
     }
 
     /// Tells local commands where the server is.
-    pub fn announce(&self, url: &str) -> anyhow::Result<()> {
-        let live =
-            LiveServer { url: url.to_owned(), process: std::process::id(), token: String::new() };
+    pub fn announce(&self, url: &str, embedded: bool) -> anyhow::Result<()> {
+        let live = LiveServer {
+            url: url.to_owned(),
+            process: std::process::id(),
+            embedded,
+            token: String::new(),
+        };
         write_private(&self.root.join("server.json"), &serde_json::to_vec(&live)?)
+    }
+
+    pub fn keep_embedded_runner(&self, name: &str) -> anyhow::Result<()> {
+        write_private(&self.root.join(EMBEDDED_RUNNER), name.as_bytes())
+    }
+
+    /// The runner that worked in the last process on this data.
+    pub fn embedded_runner(&self) -> Option<String> {
+        fs::read_to_string(self.root.join(EMBEDDED_RUNNER)).ok().filter(|name| !name.is_empty())
+    }
+
+    pub fn forget_embedded_runner(&self) {
+        let _ = fs::remove_file(self.root.join(EMBEDDED_RUNNER));
     }
 
     pub fn forget_live_server(&self) {

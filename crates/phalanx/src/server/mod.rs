@@ -28,7 +28,7 @@ pub struct Server {
 
 impl Server {
     pub fn url(&self) -> String {
-        format!("{}://{}", self.scheme, self.address)
+        format!("{}://{}", self.scheme, reachable(self.address))
     }
 
     /// Answers what waits, writes what is open, and returns.
@@ -79,6 +79,12 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     };
     let clock = Box::new(SystemClock::default());
     let dispatcher = Dispatcher::start(config, writer, reader, logs, clock, Box::new(on_fatal))?;
+    if let Some(runner) = data.embedded_runner() {
+        // It was in the process that had this data directory before, so it is no more.
+        let runner = model::RunnerName::new(&runner);
+        dispatcher.deregister(engine::ops::DeregisterOp { runner }).await;
+        data.forget_embedded_runner();
+    }
     let (token, runner_token) = (data.token("token")?, data.token("runner-token")?);
     // Behind a proxy a client is elsewhere, whatever the address says.
     let loopback = section.listen.ip().is_loopback() && section.behind_proxy.is_none();
@@ -106,8 +112,18 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let scheme = if tls.is_some() { "https" } else { "http" };
     let doors = accept::Doors { executor, rest, hosts: accept::Hosts::new(section, address) };
     let accepting = tokio::spawn(accept::run(listener, tls, Arc::new(doors), stop.clone()));
-    data.announce(&format!("{scheme}://{address}"))?;
     Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme })
+}
+
+/// The address at which this host reaches a server that listens on this one.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(any) if any.ip().is_unspecified() => ([127, 0, 0, 1], any.port()).into(),
+        SocketAddr::V6(any) if any.ip().is_unspecified() => {
+            (std::net::Ipv6Addr::LOCALHOST, any.port()).into()
+        }
+        address => address,
+    }
 }
 
 /// SECURITY: off loopback only with TLS, or behind a proxy that somebody named.
@@ -133,6 +149,24 @@ fn raise_file_limit() {
 }
 
 impl Server {
+    /// Lets local commands find this server.
+    pub fn announce(&self) -> anyhow::Result<()> {
+        self.data.announce(&self.url(), false)
+    }
+
+    /// Says that a runner of this name is about to work in this very process, for a command, so that others of this host may
+    /// use both while it lasts.
+    pub fn announce_embedded(&self, runner: &str) -> anyhow::Result<()> {
+        self.announce_embedded_runner(runner)?;
+        self.data.announce(&self.url(), true)
+    }
+
+    /// Says that a runner of this name is about to work in this very process. When the process is killed, the next server
+    /// on this data need not wait for its leases to end.
+    pub fn announce_embedded_runner(&self, name: &str) -> anyhow::Result<()> {
+        self.data.keep_embedded_runner(name)
+    }
+
     /// A path in the data directory.
     pub fn data_path(&self, name: &str) -> std::path::PathBuf {
         self.data.path(name)

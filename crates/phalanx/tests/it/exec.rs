@@ -1,6 +1,6 @@
 //! `phalanx exec`: patches, failures, retries, the cache, bad input.
 
-use crate::support::{Place, TEMPLATE, report, run, text};
+use crate::support::{Place, TEMPLATE, eventually, report, run, text};
 
 fn spec(steps: &str) -> String {
     format!("name: test\nsteps:\n{steps}{TEMPLATE}")
@@ -196,4 +196,103 @@ fn a_container_without_docker_says_what_to_do() {
     ]));
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("+hi"));
+}
+
+#[test]
+fn changesets_are_split_and_what_cannot_be_rendered_is_said() {
+    let place = Place::new();
+    place.repository("r", &[("a/f", "x\n"), ("b/f", "x\n")]);
+    let steps = "steps:\n  - run: echo y >> a/f; echo y >> b/f\n";
+    place.write(
+        "split.yaml",
+        &format!(
+            "name: split\n{steps}transformChanges:\n  group:\n    - directory: a\n      branch: only-a\n{TEMPLATE}"
+        ),
+    );
+    let output =
+        run(place.phalanx().args(["exec", "-f", "split.yaml", "--repo", "r", "-o", "out"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let all = report(&place.path("out"));
+    let changesets = all["jobs"][0]["changesets"].as_array().unwrap().clone();
+    let files: Vec<_> = changesets.iter().map(|one| one["files"].clone()).collect();
+    assert_eq!(changesets.len(), 2, "{all}");
+    assert!(files.contains(&serde_json::json!(["a/f"])), "{all}");
+    assert!(files.contains(&serde_json::json!(["b/f"])), "{all}");
+
+    place.write(
+        "bad.yaml",
+        &format!(
+            "name: bad\n{steps}{}",
+            TEMPLATE.replacen("title: ", "title: ${{ outputs.none }} ", 1)
+        ),
+    );
+    let output = run(place.phalanx().args(["exec", "-f", "bad.yaml", "--repo", "r", "-o", "out"]));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("changesetTemplate.title"), "{said}");
+    assert!(place.path("out/r.patch").is_file());
+}
+
+#[test]
+fn what_a_killed_command_left_is_run_by_retry() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    place.write("spec.yaml", &spec("  - run: sleep 2; echo y >> f\n"));
+    let mut exec =
+        place.spawn(place.phalanx().args(["exec", "-f", "spec.yaml", "--repo", "r", "-o", "out"]));
+    eventually("the job runs", || {
+        (!place.json(&["job", "list", "--state", "running"]).as_array()?.is_empty()).then_some(())
+    });
+    exec.child.kill().unwrap();
+    exec.child.wait().unwrap();
+    let began = std::time::Instant::now();
+    let output = run(place.phalanx().args(["execution", "retry", "1", "-o", "out"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // Not after the whole lease of a runner that is known to be gone.
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(place.path("out/r.patch").is_file());
+}
+
+#[test]
+fn a_runner_that_cannot_start_ends_the_command() {
+    use std::os::unix::fs::OpenOptionsExt;
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    place.write("spec.yaml", &spec("  - run: echo y >> f\n"));
+    std::fs::create_dir_all(place.path("data/work")).unwrap();
+    let lock = place.path("data/work/lock");
+    let lock =
+        std::fs::File::options().create_new(true).write(true).mode(0o600).open(lock).unwrap();
+    lock.lock().unwrap();
+    let output = run(place.phalanx().args(["exec", "-f", "spec.yaml", "--repo", "r"]));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("in use by another runner"), "{said}");
+}
+
+#[test]
+fn a_command_outlives_the_one_whose_server_it_used() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    for (name, wait) in [("short", "1"), ("long", "3")] {
+        place.write(
+            &format!("{name}.yaml"),
+            &spec(&format!("  - run: sleep {wait}; echo {name} >> f\n")),
+        );
+    }
+    let start = |name: &str| {
+        let file = format!("{name}.yaml");
+        place.spawn(
+            place.phalanx().args(["exec", "-f", &file, "--repo", "r", "-o", name, "-j", "2"]),
+        )
+    };
+    let mut short = start("short");
+    eventually("the first serves", || place.path("data/server.json").exists().then_some(()));
+    let mut long = start("long");
+    assert!(short.child.wait().unwrap().success());
+    assert!(long.child.wait().unwrap().success());
+    for name in ["short", "long"] {
+        let patch = std::fs::read_to_string(place.path(name).join("r.patch")).unwrap();
+        assert!(patch.contains(&format!("+{name}")), "{patch}");
+    }
 }

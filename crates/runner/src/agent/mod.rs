@@ -93,9 +93,13 @@ impl Agent {
 pub async fn run(config: AgentConfig, runtimes: Runtimes, stop: Stop) -> Result<(), ClientError> {
     let session = session();
     let client = Client::new(&config, session)?;
-    let directories = Directories::open(&config.work_directory).map_err(|error| {
+    let setup = |error: std::io::Error| {
         ClientError::Setup(format!("`{}`: {error}", config.work_directory.display()))
-    })?;
+    };
+    let mut directories = Directories::open(&config.work_directory).map_err(setup)?;
+    if let Some(pem) = &config.ca_certificates {
+        directories.trust(pem).map_err(setup)?;
+    }
     let slots = config.slots;
     let agent = Arc::new(Agent {
         client,

@@ -81,6 +81,7 @@ async fn claim(agent: &Agent) -> Result<Option<Job>, ClientError> {
 /// Runs a job to its end and reports it. The next job, when one came with the answer.
 async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
     let (id, token, queue) = (job.id, job.token.clone(), job.queue.clone());
+    let attempt = job.phalanx.as_ref().map_or(1, |ours| ours.attempt);
     let held = Held {
         queue,
         token: token.clone(),
@@ -130,6 +131,11 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
         {
             // Nobody wants the job to stop but this runner. Its log arrives first, to say why.
             let _ = tokio::time::timeout(LOG_MAX, shipper).await;
+            if result.try_again {
+                // What failed now would fail again at once; the lease is kept meanwhile.
+                let pause = Duration::from_secs(1 << attempt.saturating_sub(1).min(5));
+                let _ = tokio::time::timeout(pause, held.cancel.cancelled()).await;
+            }
             let why = result.message.as_deref().filter(|_| result.try_again);
             let why = why.unwrap_or("the runner was stopped");
             let give_back = || agent.client.release(id, &token, why);

@@ -19,6 +19,18 @@ pub struct Mirrors {
     root: PathBuf,
     /// One fetch into a mirror at a time; mirrors do not wait for each other.
     locks: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
+    /// The certificates to trust, when they are not those of the system.
+    certificates: Option<PathBuf>,
+}
+
+/// Where systems keep the certificates that they trust.
+const SYSTEM_CERTIFICATES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Certificates that the user named, as git and others know it.
+fn named_certificates() -> Option<PathBuf> {
+    let named = ["GIT_SSL_CAINFO", "SSL_CERT_FILE"].iter().find_map(std::env::var_os);
+    named.map(PathBuf::from)
 }
 
 /// Why a commit is not in the mirror.
@@ -43,7 +55,23 @@ pub enum FetchError {
 impl Mirrors {
     pub(super) fn open(root: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
-        Ok(Self { root, locks: Mutex::default() })
+        Ok(Self { root, locks: Mutex::default(), certificates: named_certificates() })
+    }
+
+    /// Trusts these certificates beside the others. git takes one file for all.
+    pub(super) fn trust(&mut self, pem: &[u8]) -> io::Result<()> {
+        let known = named_certificates()
+            .or_else(|| SYSTEM_CERTIFICATES.iter().map(PathBuf::from).find(|path| path.is_file()));
+        let mut all = match known {
+            Some(path) => fs::read(path)?,
+            None => Vec::new(),
+        };
+        all.push(b'\n');
+        all.extend(pem);
+        let path = self.root.with_file_name("certificates.pem");
+        fs::write(&path, all)?;
+        self.certificates = Some(path);
+        Ok(())
     }
 
     /// Removes what fetches that died with an earlier runner left. Only when no fetch runs.
@@ -105,10 +133,8 @@ impl Mirrors {
             .config("http.lowSpeedTime", "60")
             .config("fetch.writeCommitGraph", "false")
             .config("remote.origin.url", url);
-        if let Some(bundle) =
-            ["GIT_SSL_CAINFO", "SSL_CERT_FILE"].iter().find_map(|n| std::env::var(n).ok())
-        {
-            command = command.config("http.sslCAInfo", &bundle);
+        if let Some(certificates) = &self.certificates {
+            command = command.config("http.sslCAInfo", &certificates.to_string_lossy());
         }
         for (header, value) in headers {
             // SECURITY: a line break would smuggle another header in.

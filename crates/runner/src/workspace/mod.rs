@@ -49,6 +49,11 @@ impl Directories {
         Ok(directories)
     }
 
+    /// Trusts these certificates, too, when repositories are fetched.
+    pub fn trust(&mut self, pem: &[u8]) -> io::Result<()> {
+        self.mirrors.trust(pem)
+    }
+
     /// Removes the folders of jobs that an earlier runner did not finish. The lock says that no other runner is here, and it
     /// is called before the first job.
     fn clean(&self) -> io::Result<()> {

@@ -548,10 +548,15 @@ impl World {
                     RenewOutcome::UnknownRunner => Reply::UnknownRunner,
                     RenewOutcome::SessionSuperseded => Reply::Superseded,
                 };
-                // Not gated: it promises nothing.
-                self.collect(None)?;
-                self.answer(to, reply);
-                return Ok(());
+                // That leases go on promises nothing; a no waits like every other answer.
+                let all_go_on = matches!(&reply, Reply::Renewed { asked, known, cancel }
+                    if known.len() == asked.len() && cancel.is_empty());
+                if all_go_on {
+                    self.collect(None)?;
+                    self.answer(to, reply);
+                    return Ok(());
+                }
+                reply
             }
             Request::Start { job, token } => {
                 engine.start(StartOp { job, token }, now);
