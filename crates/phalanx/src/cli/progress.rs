@@ -20,6 +20,9 @@ pub struct Display {
 /// So that a pipe is not flooded.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
+/// Jobs are named when they have run for so long.
+const SLOW: Duration = Duration::from_secs(1);
+
 impl Display {
     pub fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && !quiet;
@@ -51,10 +54,11 @@ impl Display {
         slowest.sort_by_key(|running| self.since[&running.job]);
         let slow: Vec<String> = slowest
             .iter()
+            .map(|running| (running, self.since[&running.job].elapsed()))
+            .filter(|(_, took)| *took >= SLOW)
             .take(3)
-            .map(|running| {
-                let took = self.since[&running.job].elapsed().as_millis() as u64;
-                format!("{} {}", plain(&running.label), duration(took))
+            .map(|(running, took)| {
+                format!("{} {}", plain(&running.label), duration(took.as_millis() as u64))
             })
             .collect();
         if !slow.is_empty() {

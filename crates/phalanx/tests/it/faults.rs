@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, Running, TEMPLATE, eventually, report, run, text};
+use crate::support::{Place, Running, TEMPLATE, eventually, report, request, run, text};
 
 fn signal(running: &Running, signal: Signal) {
     kill(Pid::from_raw(running.child.id() as i32), signal).unwrap();
@@ -287,4 +288,63 @@ fn a_runner_ends_after_as_many_jobs_as_it_was_told() {
     assert_eq!(runner(&["--max-jobs", "2"]), 2);
     assert_eq!(runner(&["--once"]), 3);
     assert_eq!(runner(&["--once"]), 3, "without work it ends at once");
+}
+
+/// Every write and sync from a certain one on fails, as on a disk that breaks or is full.
+#[test]
+fn a_failing_disk_ends_the_server_and_loses_nothing() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: without strace the disk cannot be made to fail");
+        return;
+    }
+    let mut failed_at_work = 0;
+    for (call, error, when) in [
+        ("fsync", "EIO", 20),
+        ("fsync", "EIO", 35),
+        ("pwrite64", "EIO", 40),
+        ("pwrite64", "ENOSPC", 60),
+        ("pwrite64", "ENOSPC", 90),
+    ] {
+        let place = Place::new();
+        let mut server = Command::new("strace");
+        server
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:error={error}:when={when}+")]);
+        let phalanx = place.phalanx();
+        server.arg(phalanx.get_program()).args(["server", "--listen", "127.0.0.1:0"]);
+        server.env_clear().envs(phalanx.get_envs().filter_map(|(k, v)| Some((k, v?))));
+        let mut server = place.spawn(&mut server);
+        let url = eventually("the server serves or ends", || {
+            if server.child.try_wait().unwrap().is_some() {
+                return Some(None);
+            }
+            let file = std::fs::read(place.path("data/server.json")).ok()?;
+            let live: serde_json::Value = serde_json::from_slice(&file).ok()?;
+            Some(Some(live["url"].as_str()?.to_owned()))
+        });
+        // A disk that fails at the start is a server that does not start.
+        let Some(url) = url else { continue };
+        let headers = format!(
+            "Authorization: Bearer {}\r\nContent-Type: application/json\r\n",
+            place.token("token")
+        );
+        let mut accepted = Vec::new();
+        while server.child.try_wait().unwrap().is_none() {
+            assert!(accepted.len() < 500, "{call} does not fail");
+            let body = r#"{"queue":"q","count":1}"#;
+            let answer = request(&url, "POST", "/api/v1/jobs", &headers, body);
+            let created = answer.and_then(|(_, body)| {
+                serde_json::from_str::<serde_json::Value>(&body).ok()?["firstJob"].as_u64()
+            });
+            accepted.extend(created);
+        }
+        assert_eq!(server.child.wait().unwrap().code(), Some(70), "{call} {error} {when}");
+        failed_at_work += 1;
+        let (_server, _) = place.server(&[]);
+        for job in accepted {
+            let detail = place.json(&["job", "show", &job.to_string()]);
+            assert_eq!(detail["state"], "queued", "{call} {error} {when}: job {job}");
+        }
+    }
+    assert!(failed_at_work > 0, "no disk failed while the server worked");
 }

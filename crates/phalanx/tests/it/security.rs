@@ -1,25 +1,13 @@
 //! Secure from the first minute.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Place, run, text};
+use crate::support::{Place, request, run, text};
 
-/// One request by hand; the status.
+/// The status of a request without a body.
 fn status(url: &str, method: &str, path: &str, headers: &str) -> u16 {
-    let address = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
-    let host =
-        if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\n{host}{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let answer = request(url, method, path, headers, "").expect("the server answers");
+    answer.0
 }
 
 #[test]
