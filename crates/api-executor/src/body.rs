@@ -13,9 +13,17 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// How long the body of a request that is not an upload may take.
+const BODY_TIME: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// The whole body, or a refusal when it is longer than `max`.
 pub(crate) async fn read(body: Incoming, max: usize) -> Result<Bytes, Refusal> {
-    match Limited::new(body, max).collect().await {
+    let all = Limited::new(body, max).collect();
+    let Ok(read) = tokio::time::timeout(BODY_TIME, all).await else {
+        let text = format!("the body did not arrive in {} s", BODY_TIME.as_secs());
+        return Err(Refusal::text(StatusCode::REQUEST_TIMEOUT, text));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::text(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,7 @@ fn connections_max() -> usize {
 
 /// The headers of a request must be here in this time, also on a connection that is kept open.
 const HEADER_TIME: Duration = Duration::from_secs(75);
+const FIRST_BYTE_TIME: Duration = Duration::from_secs(10);
 const TLS_TIME: Duration = Duration::from_secs(10);
 
 pub fn tls(section: &ServerSection) -> anyhow::Result<Option<TlsAcceptor>> {
@@ -109,8 +110,13 @@ pub async fn run(
         tokio::spawn(async move {
             let _permit = permit;
             let _ = stream.set_nodelay(true);
+            // Whoever connects and says nothing must not hold a place for long.
+            if !matches!(tokio::time::timeout(FIRST_BYTE_TIME, stream.readable()).await, Ok(Ok(())))
+            {
+                return;
+            }
             match tls {
-                None => serve(stream, doors, stop).await,
+                None => serve_io(stream, doors, stop).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(TLS_TIME, tls.accept(stream)).await
                     {
@@ -120,10 +126,6 @@ pub async fn run(
             }
         });
     }
-}
-
-async fn serve(stream: TcpStream, doors: Arc<Doors>, stop: CancellationToken) {
-    serve_io(stream, doors, stop).await;
 }
 
 async fn serve_io<S>(stream: S, doors: Arc<Doors>, stop: CancellationToken)
