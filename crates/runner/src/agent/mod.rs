@@ -112,7 +112,12 @@ pub async fn run(config: AgentConfig, runtimes: Runtimes, stop: Stop) -> Result<
         taken: AtomicU64::new(0),
         config,
     });
-    agent.client.until_answered(&agent.stop.drain, || agent.client.register(&agent.config)).await?;
+    let register = || agent.client.register(&agent.config);
+    match agent.client.until_answered(&agent.stop.drain, register).await {
+        // Told to stop before it began.
+        Err(ClientError::Stopped) => return Ok(()),
+        registered => registered?,
+    }
     let over = CancellationToken::new();
     let heartbeat = tokio::spawn(heartbeat::run(agent.clone(), over.clone()));
     let tasks = (0..slots).map(|_| tokio::spawn(slot::run(agent.clone())));
