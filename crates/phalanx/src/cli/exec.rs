@@ -82,7 +82,7 @@ pub struct Exec {
 /// How an execution is followed, and what is made of its end.
 #[derive(Args, Clone)]
 pub struct Watch {
-    /// Jobs at once on this machine [default: the number of processors]
+    /// Jobs at once on this machine [default: one more than there are processors]
     #[arg(short = 'j', long = "jobs", value_name = "COUNT")]
     pub slots: Option<u32>,
     /// A folder for one `<repository>.patch` each and `report.json`
@@ -154,7 +154,9 @@ impl RunnerHere {
         docker: bool,
     ) -> anyhow::Result<Self> {
         let mut section = file.runner.clone();
-        section.slots = slots.or(section.slots);
+        // While one job waits for the disk, checking out or reporting, another can run its step.
+        let processors = runner_command::processors();
+        section.slots = slots.or(section.slots).or(Some(processors + 1));
         section.name = Some(format!("exec-{}", std::process::id()));
         let work = server.data_path("work");
         let token = server.runner_token.clone();
