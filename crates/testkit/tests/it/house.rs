@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &["model"]),
     ("blobs", &["model"]),
     ("spec", &["model"]),
+    ("search", &[]),
     ("executor-protocol", &[]),
     ("codehost", &["model"]),
     ("dispatcher", &["model", "engine", "blobs"]),
