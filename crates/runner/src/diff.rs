@@ -98,6 +98,13 @@ impl Tree {
             if std::fs::symlink_metadata(folder.join(".git")).is_ok() {
                 return Err(nested(&String::from_utf8_lossy(&path)));
             }
+            if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+                return Err(DiffError::Refused(format!(
+                    "the steps wrote into the submodule `{}`, which a patch of this repository cannot hold: run them over \
+                     the submodule's own repository",
+                    String::from_utf8_lossy(&path).escape_debug()
+                )));
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use codehost::git::Repositories;
+use codehost::git::{GitError, Repositories};
 use futures::StreamExt;
 use globset::{GlobBuilder, GlobMatcher};
 use spec::{
@@ -111,8 +111,8 @@ pub async fn plan(
         let (all, of) = (repositories.clone(), name.clone());
         let resolved = tokio::spawn(async move {
             match all.source(&of) {
-                Some(_) => all.resolve(&of, branch.as_deref()).await.map_err(|e| e.to_string()),
-                None => Err(String::new()),
+                Some(_) => all.resolve(&of, branch.as_deref()).await.map_err(Some),
+                None => Err(None),
             }
         });
         (name, resolved.await.expect("resolving does not panic"), at, field)
@@ -122,13 +122,21 @@ pub async fn plan(
     for (name, resolved, at, field) in resolved {
         let resolved = match resolved {
             Ok(resolved) => resolved,
-            Err(missing) if missing.is_empty() => {
+            Err(None) => {
                 let hint = "give its folder or URL with `--repo`; `phalanx exec` names a local one after its folder";
                 complain(at, &field, format!("there is no repository `{name}`"), Some(hint));
                 continue;
             }
-            Err(error) => {
-                complain(at, &field, error, None);
+            // One of many that were found in a folder must not keep the others from running.
+            Err(Some(error @ GitError::NoCommit { .. }))
+                if named.len() > 1 && spec.on.is_empty() =>
+            {
+                let why = error.to_string();
+                plan.skipped.push(Skipped { repository: name, path: String::new(), why });
+                continue;
+            }
+            Err(Some(error)) => {
+                complain(at, &field, explain(&error), None);
                 continue;
             }
         };
@@ -233,4 +241,12 @@ fn every_step_is_skipped(spec: &Spec, job: &WorkspaceJob) -> bool {
         && spec.steps.iter().all(|step| {
             spec::evaluate_statically(&step.r#if, &repository, &change) == StaticCondition::Skip
         })
+}
+
+/// The error with its cause.
+fn explain(error: &GitError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }

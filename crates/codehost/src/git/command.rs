@@ -15,6 +15,8 @@ pub enum GitError {
     Start(#[source] std::io::Error),
     #[error("`git {subcommand}` failed: {message}")]
     Failed { subcommand: String, message: String },
+    #[error("the repository `{name}` has no commit to start from")]
+    NoCommit { name: String },
     #[error("{0}")]
     Refused(String),
 }

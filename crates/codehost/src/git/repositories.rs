@@ -251,8 +251,9 @@ impl Repositories {
             // The commit and, unless the head is detached, the branch: one process for both.
             let commit = format!("{head}^{{commit}}");
             let said = output(&directory, &["rev-parse", &commit, "--abbrev-ref", "HEAD"]).await;
-            let said = said.map_err(|_| {
-                GitError::Refused(format!("the repository `{name}` has no commit to start from"))
+            let said = said.map_err(|error| match error {
+                GitError::Failed { .. } => GitError::NoCommit { name: name.to_owned() },
+                error => error,
             })?;
             let said = String::from_utf8_lossy(&said);
             let mut lines = said.lines();

@@ -11,7 +11,8 @@ pub struct Completion {
 
 impl Completion {
     pub fn run<C: CommandFactory>(self) -> anyhow::Result<()> {
-        clap_complete::generate(self.shell, &mut C::command(), "phalanx", &mut std::io::stdout());
-        Ok(())
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut C::command(), "phalanx", &mut script);
+        Ok(super::output::print_bytes(&script)?)
     }
 }

@@ -14,6 +14,7 @@ use reqwest::Method;
 use runner::agent::Stop;
 
 use super::connect::{Connect, Local};
+use super::output::say;
 use super::progress::Display;
 use super::{BadInput, Exit, output, repositories, runner as runner_command};
 use crate::client::Client;
@@ -83,7 +84,7 @@ pub struct Exec {
 #[derive(Args, Clone)]
 pub struct Watch {
     /// Jobs at once on this machine [default: one more than there are processors]
-    #[arg(short = 'j', long = "jobs", value_name = "COUNT")]
+    #[arg(short = 'j', long = "jobs", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub slots: Option<u32>,
     /// A folder for one `<repository>.patch` each and `report.json`
     #[arg(short = 'o', long = "output", value_name = "DIR")]
@@ -205,9 +206,16 @@ impl Exec {
         // Here too, so that a spec with errors starts nothing.
         let parsed = spec::parse(&name, &text).map_err(|diagnostics| {
             let all: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-            eprintln!("{}", output::plain(&all.join("\n")));
+            say!("{}", output::plain(&all.join("\n")));
             Exit(2)
         })?;
+        if let Some(directory) = &self.watch.output {
+            // Before the work, not after it.
+            let made = std::fs::create_dir_all(directory);
+            made.and_then(|()| tempfile::tempfile_in(directory).map(drop)).map_err(|error| {
+                BadInput(format!("-o {}: it cannot be written: {error}", directory.display()))
+            })?;
+        }
         let found = repositories::find(&self.repositories, &self.folders)?;
         let mounts = self.mounts(&name, &parsed.spec)?;
         let local = Local::open(&self.connect, &file).await?;
@@ -262,7 +270,7 @@ impl Exec {
             return Ok(None);
         }
         for notice in &created.notices {
-            eprintln!("note: {}", output::plain(notice));
+            say!("note: {}", output::plain(notice));
         }
         let Some(execution) = created.execution else {
             for workspace in &created.workspaces {
@@ -434,7 +442,7 @@ impl Watch {
         let mut display = Display::new(self.json);
         let mut seen = 0;
         let mut canceled = false;
-        let interrupted = tokio::signal::ctrl_c();
+        let interrupted = interruption();
         tokio::pin!(interrupted);
         loop {
             let path = format!("executions/{execution}/progress?wait=0.5&seen={seen}");
@@ -442,10 +450,10 @@ impl Watch {
                 progress = patient(client, &path, host) => progress?,
                 _ = &mut interrupted, if !canceled => {
                     canceled = true;
-                    eprintln!("cancelling; again to leave at once");
+                    say!("cancelling; again to leave at once");
                     // A second one ends the process, whatever it does then.
                     tokio::spawn(async {
-                        let _ = tokio::signal::ctrl_c().await;
+                        interruption().await;
                         std::process::exit(130);
                     });
                     let path = format!("executions/{execution}/cancel");
@@ -488,20 +496,30 @@ impl Watch {
         if self.json {
             output::json(report)?;
         } else if self.output.is_none() {
-            use std::io::Write;
             let wanted = |job: &&JobReport| printed.is_none_or(|only| only.contains(&job.job));
-            for digest in report.jobs.iter().filter(wanted).filter_map(|job| job.patch.as_ref()) {
-                let bytes = client.bytes(&format!("blobs/{digest}")).await?;
-                let mut stdout = std::io::stdout();
-                // A reader that has seen enough is no error.
-                if stdout.write_all(&bytes).and_then(|()| stdout.flush()).is_err() {
-                    break;
+            for job in report.jobs.iter().filter(wanted) {
+                let Some(digest) = &job.patch else { continue };
+                let mut bytes = client.bytes(&format!("blobs/{digest}")).await?;
+                if report.jobs.len() > 1 {
+                    // git skips it when it applies a patch.
+                    let head = format!("# {}@{}\n", label(job), job.base_revision);
+                    bytes.splice(0..0, head.into_bytes());
                 }
+                output::print_bytes(&bytes).context("print the patches")?;
             }
         }
         summarise(report, self.output.as_deref());
         Ok(())
     }
+}
+
+/// Ctrl-C, or whoever started this command ends it: a CI system, a closed terminal.
+async fn interruption() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut signals = kinds.map(|kind| signal(kind).expect("a signal can be waited for"));
+    let any = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures::future::select_all(any).await;
 }
 
 /// Whether the server that belonged to another command is gone.
@@ -555,6 +573,18 @@ fn patch_names(jobs: &[JobReport]) -> Vec<String> {
     jobs.iter().map(name).collect()
 }
 
+/// A patch of an earlier run that is not made again would be taken for one of this run.
+fn remove_patches_of_before(directory: &Path) {
+    let before = std::fs::read(directory.join("report.json")).ok();
+    let before = before.and_then(|bytes| serde_json::from_slice::<Report>(&bytes).ok());
+    for name in before.iter().flat_map(|report| &report.jobs).filter_map(|job| job.patch.as_ref()) {
+        // Only what such a run can have written there.
+        if name.ends_with(".patch") && !name.contains('/') {
+            let _ = std::fs::remove_file(directory.join(name));
+        }
+    }
+}
+
 /// Writes the patches and `report.json`, in which `patch` becomes the file's name.
 async fn write_folder(
     directory: &Path,
@@ -563,17 +593,12 @@ async fn write_folder(
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory)?;
     let names = patch_names(&report.jobs);
+    remove_patches_of_before(directory);
     for (job, name) in report.jobs.iter_mut().zip(names) {
         let file = directory.join(&name);
-        match &job.patch {
-            Some(digest) => {
-                std::fs::write(file, client.bytes(&format!("blobs/{digest}")).await?)?;
-                job.patch = Some(name);
-            }
-            // A patch of an earlier run that is not made again would be taken for one of this run.
-            None => {
-                let _ = std::fs::remove_file(file);
-            }
+        if let Some(digest) = &job.patch {
+            std::fs::write(file, client.bytes(&format!("blobs/{digest}")).await?)?;
+            job.patch = Some(name);
         }
     }
     std::fs::write(directory.join("report.json"), serde_json::to_vec_pretty(report)?)?;
@@ -585,15 +610,15 @@ fn summarise(report: &Report, directory: Option<&Path>) {
     let failed: Vec<&JobReport> = report.jobs.iter().filter(|job| is_bad(job)).collect();
     for job in report.jobs.iter().filter(|job| !is_bad(job)).take(20) {
         if let Some(error) = &job.error {
-            eprintln!("{}: {}", label(job), output::plain(error));
+            say!("{}: {}", label(job), output::plain(error));
         }
     }
     for job in failed.iter().take(20) {
         let error = job.error.as_deref().unwrap_or(&job.state);
-        eprintln!("{}: {} (phalanx job logs {})", label(job), output::plain(error), job.job);
+        say!("{}: {} (phalanx job logs {})", label(job), output::plain(error), job.job);
     }
     if failed.len() > 20 {
-        eprintln!("… and {} more", failed.len() - 20);
+        say!("… and {} more", failed.len() - 20);
     }
     let count = |wanted: &dyn Fn(&&JobReport) -> bool| report.jobs.iter().filter(wanted).count();
     let patches = count(&|job| job.patch.is_some());
@@ -611,14 +636,14 @@ fn summarise(report: &Report, directory: Option<&Path>) {
     }
     let took = report.finished_ms.unwrap_or(report.created_ms).saturating_sub(report.created_ms);
     let place = directory.map(|path| format!(" in {}", path.display())).unwrap_or_default();
-    eprintln!(
+    say!(
         "execution {}: {}{place} ({})",
         report.execution,
         words.join(", "),
         output::duration(took)
     );
     if !failed.is_empty() {
-        eprintln!("to run only the failed again: phalanx execution retry {}", report.execution);
+        say!("to run only the failed again: phalanx execution retry {}", report.execution);
     }
 }
 

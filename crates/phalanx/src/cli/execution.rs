@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::connect::{Connect, Local};
 use super::exec;
 use super::output;
+use super::output::say;
 use crate::config::File;
 
 #[derive(Args)]
@@ -135,9 +136,9 @@ async fn retry(
         return output::print_line("every job succeeded already; nothing is run again");
     }
     let left = open.len() - retried.jobs.len().min(open.len());
-    eprintln!("running again: {} of the execution's jobs", retried.jobs.len());
+    say!("running again: {} of the execution's jobs", retried.jobs.len());
     if left > 0 {
-        eprintln!("{left} were not over yet");
+        say!("{left} were not over yet");
         retried.jobs = open;
     }
     let printed = retried.jobs;

@@ -15,6 +15,7 @@ mod runners;
 mod server;
 mod up;
 
+use self::output::say;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -82,7 +83,7 @@ pub fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("phalanx: failed to start: {error}");
+            say!("phalanx: failed to start: {error}");
             return ExitCode::from(3);
         }
     };
@@ -126,19 +127,19 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
     if let Some(refused) = error.downcast_ref::<Refused>() {
         if refused.problem.diagnostics.is_empty() {
-            eprintln!("phalanx: {}", output::plain(&refused.problem.error));
+            say!("phalanx: {}", output::plain(&refused.problem.error));
         }
         for diagnostic in &refused.problem.diagnostics {
-            eprintln!("{}", output::plain(&diagnostic.to_string()));
+            say!("{}", output::plain(&diagnostic.to_string()));
         }
         // The server cannot be used by this caller, or has no room: not the input's fault.
         let infrastructure = matches!(refused.status, 401 | 403 | 429);
         return ExitCode::from(if infrastructure { 3 } else { 2 });
     }
     if let Some(BadInput(text)) = error.downcast_ref() {
-        eprintln!("phalanx: {}", output::plain(text));
+        say!("phalanx: {}", output::plain(text));
         return ExitCode::from(2);
     }
-    eprintln!("phalanx: {}", output::plain(&format!("{error:#}")));
+    say!("phalanx: {}", output::plain(&format!("{error:#}")));
     ExitCode::from(3)
 }

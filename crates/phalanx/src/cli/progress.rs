@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use api_rest::types::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::output::say;
 use super::output::{duration, plain};
 
 /// What a person sees while jobs run. On standard error, so that patches and JSON stay clean.
@@ -74,7 +75,7 @@ impl Display {
             (seen != done && at.elapsed() >= LINE_EVERY) || at.elapsed() >= LINE_EVERY * 15
         });
         if changed && !self.quiet {
-            eprintln!("{done}/{} done, {text}", progress.jobs);
+            say!("{done}/{} done, {text}", progress.jobs);
             self.last_line = Some((done, now));
         }
     }

@@ -44,7 +44,15 @@ pub fn find(repositories: &[String], folders: &[PathBuf]) -> anyhow::Result<Vec<
         };
         let before = found.len();
         let paths = entries.filter_map(|entry| entry.ok()).map(|entry| entry.path());
-        let tops = paths.filter(|path| path.is_dir() && is_top(path));
+        let mut paths: Vec<PathBuf> = paths.collect();
+        paths.retain(|path| match std::fs::read_dir(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                wrong.push(format!("--repos-in {}: {}: {error}", folder.display(), path.display()));
+                false
+            }
+            other => other.is_ok(),
+        });
+        let tops = paths.into_iter().filter(|path| is_top(path));
         found.extend(tops.filter_map(|path| path.canonicalize().ok()).map(Named::Folder));
         if found.len() == before {
             wrong
@@ -110,7 +118,26 @@ fn names(all: &[Named]) -> Vec<Vec<String>> {
     let free = |names: &Vec<String>| {
         names.iter().filter(|name| uses[name.as_str()] == 1).cloned().collect()
     };
-    wanted.iter().map(free).collect()
+    let digest = |named: &Named| {
+        let whole = match named {
+            Named::Folder(path) => path.as_os_str().as_encoded_bytes(),
+            Named::Url(url) => url.as_bytes(),
+        };
+        blobs::digest_of(whole).to_string()[..8].to_owned()
+    };
+    let with_last = |(named, names): (&Named, &Vec<String>)| {
+        let mut names: Vec<String> = free(names);
+        // Where others have all of its names, too.
+        let short = wanted_short(named);
+        names.push(format!("{short}-{}", digest(named)));
+        names
+    };
+    all.iter().zip(&wanted).map(with_last).collect()
+}
+
+/// The shortest name, or one for what has no letter in its name.
+fn wanted_short(named: &Named) -> String {
+    candidates(named).into_iter().next().unwrap_or_else(|| "repository".to_owned())
 }
 
 /// Makes all of them known to the server and gives their names there.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -58,7 +58,10 @@ impl DataDirectory {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(root.join("lock"))?;
+            .open(root.join("lock"))
+            .with_context(|| format!("use the data directory `{}`", root.display()))?;
+        // SECURITY: logs and results are its owner's alone, also where somebody else made the folder.
+        let _ = fs::set_permissions(&root, fs::Permissions::from_mode(0o700));
         if !FileExt::try_lock_exclusive(&lock)? {
             return Err(LockedError(root).into());
         }

@@ -296,3 +296,70 @@ fn a_command_outlives_the_one_whose_server_it_used() {
         assert!(patch.contains(&format!("+{name}")), "{patch}");
     }
 }
+
+#[test]
+fn nothing_is_lost_without_a_word() {
+    let place = Place::new();
+    for name in ["all/a", "all/b"] {
+        place.repository(name, &[("f", "x\n")]);
+    }
+    std::fs::create_dir(place.path("all/empty")).unwrap();
+    place.git("all/empty", &["init", "-q"]);
+    place.write("spec.yaml", &spec("  - run: echo y >> f\n"));
+    // An empty repository among many is left out, and named.
+    let run_all = |arguments: &[&str]| {
+        run(place.phalanx().args(["exec", "-f", "spec.yaml", "--repos-in", "all"]).args(arguments))
+    };
+    let output = run_all(&["-o", "out"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("`empty`"), "{said}");
+    // Patches that cannot be printed are an error; which is whose can be seen.
+    let output = run_all(&[]);
+    assert_eq!(text(&output.stdout).matches("# a@").count(), 1, "{}", text(&output.stdout));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = place.phalanx();
+    let status =
+        command.args(["exec", "-f", "spec.yaml", "--repos-in", "all"]).stdout(full).status();
+    assert_eq!(status.unwrap().code(), Some(3));
+    // Nobody reads what it says: the work is done all the same.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = place.phalanx();
+    let arguments = ["exec", "-f", "spec.yaml", "--repos-in", "all", "-o", "quiet"];
+    assert!(command.args(arguments).stderr(full).status().unwrap().success());
+    assert!(place.path("quiet/b.patch").is_file());
+    // Another spec's patches are not taken for this one's.
+    let output =
+        run(place.phalanx().args(["exec", "-f", "spec.yaml", "--repo", "all/b", "-o", "quiet"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!place.path("quiet/a.patch").exists() && place.path("quiet/b.patch").exists());
+    // A folder that cannot be written is said before the work.
+    let output = run_all(&["-o", "/proc/x"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
+
+#[test]
+fn whoever_ends_the_command_cancels_its_jobs() {
+    use nix::sys::signal::{Signal, kill};
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let place = Place::new();
+        place.repository("r", &[("f", "x\n")]);
+        place.write("spec.yaml", &spec("  - run: sleep 300\n"));
+        let mut exec = place.spawn(place.phalanx().args([
+            "exec",
+            "-f",
+            "spec.yaml",
+            "--repo",
+            "r",
+            "-o",
+            "out",
+        ]));
+        eventually("the first serves", || place.path("data/server.json").exists().then_some(()));
+        eventually("the job runs", || {
+            (!place.json(&["job", "list", "--state", "running"]).as_array()?.is_empty())
+                .then_some(())
+        });
+        kill(nix::unistd::Pid::from_raw(exec.child.id() as i32), signal).unwrap();
+        assert_eq!(exec.child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(report(&place.path("out"))["jobs"][0]["state"], "killed", "{signal}");
+    }
+}

@@ -53,6 +53,8 @@ struct Channel {
     /// Since when the line has been incomplete.
     since: Instant,
     captured: Vec<u8>,
+    /// More was written than is kept for templates.
+    cut: bool,
 }
 
 impl Recorder {
@@ -67,6 +69,7 @@ impl Recorder {
             line: Vec::new(),
             since: started,
             captured: Vec::new(),
+            cut: false,
         };
         let state = Mutex::new(State { out: channel("out"), err: channel("err") });
         Self { spool, started, needles, state }
@@ -102,7 +105,14 @@ impl Recorder {
                 self.store(channel.name, true, &line);
             }
         }
-        (std::mem::take(&mut out.captured), std::mem::take(&mut err.captured))
+        let cut = [&mut *out, &mut *err].map(|channel| std::mem::take(&mut channel.cut));
+        let captured = (std::mem::take(&mut out.captured), std::mem::take(&mut err.captured));
+        drop(state);
+        for (name, _) in ["stdout", "stderr"].iter().zip(cut).filter(|(_, cut)| *cut) {
+            let most = CAPTURE_BYTES >> 20;
+            self.notice(&format!("templates see the first {most} MiB of this step's {name} only"));
+        }
+        captured
     }
 
     /// Masks secrets in a text for people that does not go through the log: an error message.
@@ -128,6 +138,7 @@ impl Recorder {
 
     fn take(&self, channel: &mut Channel, bytes: &[u8]) {
         let room = CAPTURE_BYTES - channel.captured.len();
+        channel.cut |= bytes.len() > room;
         channel.captured.extend_from_slice(&bytes[..bytes.len().min(room)]);
         let mut rest = bytes;
         while !rest.is_empty() {

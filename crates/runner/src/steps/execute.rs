@@ -52,9 +52,10 @@ impl Run<'_> {
         let (stdout, stderr) = self.recorder.end_step();
         let exit = exit.map_err(|error| Stop::runtime(&error))?;
         let took = started.elapsed();
+        let last_words = last_line(&stderr);
         let failed = |exit: i32, how: String| Stop::Failed {
             exit,
-            message: format!("step {number} {how}: {first_line}"),
+            message: format!("step {number} {how}: {first_line}{last_words}"),
         };
         let (state, code, stop) = match exit {
             Exit::Code(0) => (StepState::Succeeded, Some(0), None),
@@ -224,4 +225,14 @@ fn first_line(run: &StepRun) -> String {
         line.push('…');
     }
     line
+}
+
+/// What a command that failed said last, to stand behind its own line.
+fn last_line(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let Some(line) = text.lines().rev().find(|line| !line.trim().is_empty()) else {
+        return String::new();
+    };
+    let line: String = line.trim().chars().filter(|c| !c.is_control()).take(160).collect();
+    format!(" — {line}")
 }

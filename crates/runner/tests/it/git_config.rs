@@ -176,9 +176,12 @@ async fn submodules_stay_empty_and_are_no_way_out() {
     );
     git(repository.path(), &["commit", "-q", "-m", "submodule"]);
     repository.commit = git(repository.path(), &["rev-parse", "HEAD"]);
-    let ended =
-        world.succeed(&order(&repository, vec![sh("ls -A s; echo y > a; echo z > s/file")])).await;
+    let ended = world.succeed(&order(&repository, vec![sh("ls -A s; echo y > a")])).await;
     assert_eq!(ended.result.diff_stat.files, 1);
+    // What a patch cannot hold is not dropped without a word.
+    let ended = world.run(&order(&repository, vec![sh("echo y > a; echo z > s/file")])).await;
+    assert!(matches!(ended.result.outcome, Outcome::Rejected { .. }), "{}", ended.log);
+    assert!(ended.result.message.unwrap().contains("submodule `s`"));
     let canary = world.folder.path().join("canary");
     let attack = format!(
         "cd s; git init -q; git config filter.evil.clean 'touch {0}'; git config core.fsmonitor 'touch {0}'
