@@ -51,14 +51,8 @@ impl Refusal {
     }
 
     /// Detail goes to the log, never to the client.
-    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            text.push_str(&format!(": {inner}"));
-            source = inner.source();
-        }
-        tracing::error!("failed to {text}");
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, "a request failed");
         Self::error(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log says more")
     }
 

@@ -108,25 +108,13 @@ pub(crate) async fn list(
         .map_err(|e| Failure::internal(&e))?
 }
 
-/// The states of a job, as lists and reports name them.
-const STATES: [&str; 11] = [
-    "queued",
-    "running",
-    "succeeded",
-    "failed",
-    "timed_out",
-    "canceled",
-    "killed",
-    "expired",
-    "no_resource",
-    "runner_lost",
-    "rejected",
-];
-
 fn read_list(door: &Door, query: &ListQuery) -> Result<Json<Vec<JobDetail>>, Failure> {
-    if let Some(state) = query.state.as_deref().filter(|state| !STATES.contains(state)) {
-        let all = STATES.join("`, `");
-        return Err(Failure::bad(format!("`{state}` is not the state of a job; they are `{all}`")));
+    let is_state =
+        |state: &&str| matches!(*state, "queued" | "running") || Outcome::NAMES.contains(state);
+    if let Some(state) = query.state.as_deref().filter(|state| !is_state(state)) {
+        let ends = Outcome::NAMES.join("`, `");
+        let text = format!("`{state}` is no state of a job: `queued`, `running`, `{ends}`");
+        return Err(Failure::bad(text));
     }
     let limit = query.limit.unwrap_or(100).clamp(1, 1000);
     // With a state most of a page may be of no use.

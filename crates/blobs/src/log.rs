@@ -11,6 +11,9 @@
 //!
 //! Invariants: a log only grows; bytes at an offset never change (I20, I21); a gap is refused; a log that is over stays over.
 
+mod extents;
+mod record;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
@@ -24,82 +27,14 @@ use parking_lot::{Mutex, RwLock};
 
 /// A segment is closed when it is longer than this.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-const HEADER_BYTES: usize = 33;
-const CHUNK: u8 = 1;
-const CARRY: u8 = 2;
-/// The bytes from its offset to the log's end, written again as one chunk.
-const MERGED: u8 = 3;
 /// So many extents, one after the other, are made one, if they are short enough to fit into a chunk.
 const MERGE_EXTENTS: usize = 4096;
 
+pub use extents::Extents;
+use extents::put_varint;
+use record::{CARRY, CHUNK, HEADER_BYTES, MERGED, put_record, recover};
+
 type Key = (JobId, AttemptNumber);
-
-/// Where a log's bytes lie: (segment, position, length), in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extents(pub Vec<(u32, u64, u32)>);
-
-impl Extents {
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.0.len() * 8);
-        for (segment, position, length) in &self.0 {
-            for value in [u64::from(*segment), *position, u64::from(*length)] {
-                put_varint(&mut out, value);
-            }
-        }
-        out
-    }
-
-    /// `None` when the bytes are not an encoding.
-    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let mut all = Vec::new();
-        while !bytes.is_empty() {
-            let segment = take_varint(&mut bytes)?.try_into().ok()?;
-            let position = take_varint(&mut bytes)?;
-            let length = take_varint(&mut bytes)?.try_into().ok()?;
-            all.push((segment, position, length));
-        }
-        Some(Self(all))
-    }
-
-    fn push(&mut self, segment: u32, position: u64, length: u32) {
-        self.0.push((segment, position, length));
-    }
-
-    /// Removes what lies from this offset on. False when no extent begins there.
-    fn cut_at(&mut self, offset: u64) -> bool {
-        let mut start = 0;
-        let first = self.0.iter().position(|(_, _, length)| {
-            let here = start;
-            start += u64::from(*length);
-            here == offset
-        });
-        if let Some(first) = first {
-            self.0.truncate(first);
-        }
-        first.is_some()
-    }
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
 
 /// A live log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -475,85 +410,6 @@ impl Active {
 
 fn segment_path(root: &Path, number: u32) -> PathBuf {
     root.join(format!("{number:08}.log"))
-}
-
-/// kind 1 · job 8 · attempt 4 · offset 8 · length 4 · crc of header and data 4 (after 4 bytes of zero for the future) · data
-fn put_record(out: &mut Vec<u8>, kind: u8, (job, attempt): Key, offset: u64, data: &[u8]) {
-    let start = out.len();
-    out.push(kind);
-    out.extend(job.0.to_be_bytes());
-    out.extend(attempt.0.to_be_bytes());
-    out.extend(offset.to_be_bytes());
-    out.extend((data.len() as u32).to_be_bytes());
-    out.extend([0; 4]);
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&out[start..]);
-    crc.update(data);
-    out.extend(crc.finalize().to_be_bytes());
-    debug_assert_eq!(out.len() - start, HEADER_BYTES);
-    out.extend(data);
-}
-
-/// The live logs of a segment, and where its last whole record ends.
-fn recover(file: &File, number: u32) -> io::Result<(BTreeMap<Key, Live>, u64)> {
-    let length = file.metadata()?.len();
-    let mut live: BTreeMap<Key, Live> = BTreeMap::new();
-    let mut at = 0u64;
-    let mut header = [0u8; HEADER_BYTES];
-    let mut data = Vec::new();
-    while at + HEADER_BYTES as u64 <= length {
-        file.read_exact_at(&mut header, at)?;
-        let size = u32::from_be_bytes(header[21..25].try_into().expect("four bytes")) as usize;
-        let whole = at + (HEADER_BYTES + size) as u64 <= length;
-        if !whole || size > limit::LOG_CHUNK_BYTES * 64 {
-            break;
-        }
-        data.resize(size, 0);
-        file.read_exact_at(&mut data, at + HEADER_BYTES as u64)?;
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&header[..29]);
-        crc.update(&data);
-        if crc.finalize().to_be_bytes() != header[29..] {
-            break;
-        }
-        let job = JobId(u64::from_be_bytes(header[1..9].try_into().expect("eight bytes")));
-        let attempt = u32::from_be_bytes(header[9..13].try_into().expect("four bytes"));
-        let entry = live.entry((job, AttemptNumber(attempt))).or_default();
-        match header[0] {
-            CARRY => {
-                let mut rest = &data[..];
-                let (Some(total), Some(crc32)) = (take_varint(&mut rest), take_varint(&mut rest))
-                else {
-                    break;
-                };
-                let Some(extents) = Extents::decode(rest) else { break };
-                entry.state = LogState { length: total, crc32: crc32 as u32, extents };
-            }
-            CHUNK => {
-                let state = &mut entry.state;
-                state.extents.push(number, at + HEADER_BYTES as u64, size as u32);
-                let mut crc = crc32fast::Hasher::new_with_initial_len(state.crc32, state.length);
-                crc.update(&data);
-                state.crc32 = crc.finalize();
-                state.length += size as u64;
-            }
-            MERGED => {
-                let offset = u64::from_be_bytes(header[13..21].try_into().expect("eight bytes"));
-                let state = &mut entry.state;
-                if !state.extents.cut_at(offset) || offset + size as u64 != state.length {
-                    break;
-                }
-                state.extents.push(number, at + HEADER_BYTES as u64, size as u32);
-            }
-            _ => break,
-        }
-        at += (HEADER_BYTES + size) as u64;
-    }
-    for entry in live.values_mut() {
-        // The start syncs the segment before it serves.
-        entry.durable = entry.state.length;
-    }
-    Ok((live, at))
 }
 
 #[cfg(test)]

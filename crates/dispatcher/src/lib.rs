@@ -183,12 +183,7 @@ impl Dispatcher {
             self.collect(&mut core);
             (outcome, core.gate.wait())
         };
-        if let Some(wait) = wait
-            && wait.await.is_err()
-        {
-            // The writer failed: the process is ending, and this reply must never be sent.
-            std::future::pending::<()>().await;
-        }
+        durable(wait).await;
         outcome
     }
 
@@ -204,16 +199,22 @@ impl Dispatcher {
     /// runner that is told "not yours" because of a completion that a crash then swallows would give up a job that is its own.
     async fn settled(&self) {
         let wait = self.shared.core.lock().gate.wait();
-        if let Some(wait) = wait
-            && wait.await.is_err()
-        {
-            std::future::pending::<()>().await;
-        }
+        durable(wait).await;
     }
 
     /// Moves what the engine wants written and told into the open batch.
     fn collect(&self, core: &mut Core) {
         self.shared.collect(core);
+    }
+}
+
+/// Waits for what [`Gate::wait`] gave.
+async fn durable(wait: Option<oneshot::Receiver<()>>) {
+    if let Some(wait) = wait
+        && wait.await.is_err()
+    {
+        // The writer failed: the process is ending, and this reply must never be sent.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -108,6 +108,19 @@ pub enum TimeoutKind {
 }
 
 impl Outcome {
+    /// What [`Self::name`] can be.
+    pub const NAMES: [&str; 9] = [
+        "succeeded",
+        "failed",
+        "timed_out",
+        "canceled",
+        "killed",
+        "expired",
+        "no_resource",
+        "runner_lost",
+        "rejected",
+    ];
+
     /// The name used in the store, in JSON and on the command line.
     pub fn name(&self) -> &'static str {
         match self {

@@ -5,9 +5,9 @@ use campaign::execution::{JobReport, Report};
 use clap::{Args, Subcommand};
 
 use super::connect::{Connect, Local};
-use super::exec;
 use super::output;
 use super::output::say;
+use super::watch;
 use crate::config::File;
 
 #[derive(Args)]
@@ -44,7 +44,7 @@ enum Verb {
         connect: Connect,
         execution: u64,
         #[command(flatten)]
-        watch: exec::Watch,
+        watch: watch::Watch,
     },
     /// Stop an execution
     Cancel {
@@ -116,14 +116,14 @@ fn show(report: &Report) -> anyhow::Result<()> {
     for notice in &report.notices {
         output::print_line(&format!("note: {}", output::plain(notice)))?;
     }
-    output::print_line(&exec::job_table(report))
+    output::print_line(&watch::job_table(report))
 }
 
 async fn retry(
     connect: &Connect,
     file: &File,
     execution: u64,
-    watch: exec::Watch,
+    watch: watch::Watch,
 ) -> anyhow::Result<()> {
     let local = Local::open(connect, file).await?;
     let path = format!("executions/{execution}/retry");

@@ -8,12 +8,14 @@ mod exec;
 mod execution;
 mod job;
 mod output;
+mod patches;
 mod progress;
 mod repositories;
 mod runner;
 mod runners;
 mod server;
 mod up;
+mod watch;
 
 use self::output::say;
 use std::path::PathBuf;

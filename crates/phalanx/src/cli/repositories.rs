@@ -118,26 +118,19 @@ fn names(all: &[Named]) -> Vec<Vec<String>> {
     let free = |names: &Vec<String>| {
         names.iter().filter(|name| uses[name.as_str()] == 1).cloned().collect()
     };
-    let digest = |named: &Named| {
+    let with_last = |(named, candidates): (&Named, &Vec<String>)| {
+        let mut names: Vec<String> = free(candidates);
+        // Where others have all of its names, too.
         let whole = match named {
             Named::Folder(path) => path.as_os_str().as_encoded_bytes(),
             Named::Url(url) => url.as_bytes(),
         };
-        blobs::digest_of(whole).to_string()[..8].to_owned()
-    };
-    let with_last = |(named, names): (&Named, &Vec<String>)| {
-        let mut names: Vec<String> = free(names);
-        // Where others have all of its names, too.
-        let short = wanted_short(named);
-        names.push(format!("{short}-{}", digest(named)));
+        let digest = blobs::digest_of(whole).to_string();
+        let short = candidates.first().map_or("repository", String::as_str);
+        names.push(format!("{short}-{}", &digest[..8]));
         names
     };
     all.iter().zip(&wanted).map(with_last).collect()
-}
-
-/// The shortest name, or one for what has no letter in its name.
-fn wanted_short(named: &Named) -> String {
-    candidates(named).into_iter().next().unwrap_or_else(|| "repository".to_owned())
 }
 
 /// Makes all of them known to the server and gives their names there.

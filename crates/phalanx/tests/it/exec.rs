@@ -240,9 +240,7 @@ fn what_a_killed_command_left_is_run_by_retry() {
     place.write("spec.yaml", &spec("  - run: sleep 2; echo y >> f\n"));
     let mut exec =
         place.spawn(place.phalanx().args(["exec", "-f", "spec.yaml", "--repo", "r", "-o", "out"]));
-    eventually("the job runs", || {
-        (!place.json(&["job", "list", "--state", "running"]).as_array()?.is_empty()).then_some(())
-    });
+    place.until_a_job_runs();
     exec.child.kill().unwrap();
     exec.child.wait().unwrap();
     let began = std::time::Instant::now();
@@ -354,10 +352,7 @@ fn whoever_ends_the_command_cancels_its_jobs() {
             "out",
         ]));
         eventually("the first serves", || place.path("data/server.json").exists().then_some(()));
-        eventually("the job runs", || {
-            (!place.json(&["job", "list", "--state", "running"]).as_array()?.is_empty())
-                .then_some(())
-        });
+        place.until_a_job_runs();
         kill(nix::unistd::Pid::from_raw(exec.child.id() as i32), signal).unwrap();
         assert_eq!(exec.child.wait().unwrap().code(), Some(130), "{signal}");
         assert_eq!(report(&place.path("out"))["jobs"][0]["state"], "killed", "{signal}");

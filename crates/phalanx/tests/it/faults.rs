@@ -58,8 +58,7 @@ fn killed_servers_lose_nothing() {
         "out",
         "--no-cache",
     ]));
-    let started = || place.json(&["job", "list", "--state", "running"]);
-    eventually("a job runs", || (!started().as_array()?.is_empty()).then_some(()));
+    place.until_a_job_runs();
     signal(&server, Signal::SIGKILL);
     drop(server);
     // Again while it starts.
@@ -92,22 +91,8 @@ fn a_dead_and_a_paused_runner_are_replaced_and_fenced() {
         );
         let (_server, url) = place.server(&["--lease-ms", "2000"]);
         let first = place.runner(&url, "first", 1);
-        let mut exec = place.spawn(place.phalanx().args([
-            "exec",
-            "--server",
-            &url,
-            "-f",
-            "spec.yaml",
-            "--repo",
-            "r",
-            "-o",
-            "out",
-            "--no-cache",
-        ]));
-        eventually("the job runs", || {
-            (!place.json(&["job", "list", "--state", "running"]).as_array()?.is_empty())
-                .then_some(())
-        });
+        let mut exec = place.exec_on(&url);
+        place.until_a_job_runs();
         signal(&first, how);
         let _second = place.runner(&url, "second", 1);
         let status = exec.child.wait().unwrap();
@@ -145,17 +130,7 @@ fn cancel_kills_the_whole_tree_and_drain_ends_a_runner() {
     ));
     let (_server, url) = place.server(&[]);
     let mut runner = place.runner(&url, "only", 1);
-    let mut exec = place.spawn(place.phalanx().args([
-        "exec",
-        "--server",
-        &url,
-        "-f",
-        "spec.yaml",
-        "--repo",
-        "r",
-        "-o",
-        "out",
-    ]));
+    let mut exec = place.exec_on(&url);
     let alive = || {
         let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
             let line = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;

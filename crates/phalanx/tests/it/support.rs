@@ -151,6 +151,23 @@ impl Place {
         self.spawn(&mut command)
     }
 
+    /// Waits until a job runs.
+    pub fn until_a_job_runs(&self) {
+        eventually("a job runs", || {
+            let running = self.json(&["job", "list", "--state", "running"]);
+            (!running.as_array()?.is_empty()).then_some(())
+        });
+    }
+
+    /// `exec -f spec.yaml` over the repository `r` on a server, without the cache; the result is in `out`.
+    pub fn exec_on(&self, url: &str) -> Running {
+        let mut command = self.phalanx();
+        command
+            .args(["exec", "--server", url, "-f", "spec.yaml", "--repo", "r", "-o", "out"])
+            .arg("--no-cache");
+        self.spawn(&mut command)
+    }
+
     pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let output = run(self.phalanx().args(arguments).arg("--json"));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
