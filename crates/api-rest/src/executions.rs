@@ -56,7 +56,7 @@ pub(crate) async fn create(
         .iter()
         .map(|named| RepositoryInput { name: named.name.clone(), branch: named.branch.clone() })
         .collect();
-    let planned = campaign::execution::plan(&asked.file, &spec, &named, &door.repositories).await;
+    let planned = campaign::execution::plan(&asked.file, &spec, &named, &door.searcher).await;
     let plan = match planned {
         Ok(plan) if missing.is_empty() => plan,
         Ok(_) => return Err(Failure::diagnostics(missing)),
@@ -74,6 +74,7 @@ pub(crate) async fn create(
         }
     }
     let mut notices: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
+    notices.extend(plan.notices.iter().cloned());
     notices.extend(skipped(&plan));
     let document = Document {
         file: asked.file,
@@ -82,6 +83,7 @@ pub(crate) async fn create(
         options: asked.options,
         mounts: asked.mounts,
         notices: notices.clone(),
+        origin: None,
     };
     if asked.dry_run {
         let workspaces = plan.workspaces.iter().map(|workspace| {

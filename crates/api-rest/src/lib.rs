@@ -26,6 +26,7 @@ pub struct Door {
     pub dispatcher: Dispatcher,
     pub cas: Arc<blobs::Cas>,
     pub repositories: Arc<codehost::git::Repositories>,
+    pub searcher: Arc<campaign::scope::Searcher>,
     pub token: Token,
     /// Whether a request may name a folder of this host as a repository: on loopback only.
     pub local_paths: bool,

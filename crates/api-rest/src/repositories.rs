@@ -27,7 +27,8 @@ fn refuse(error: AddError) -> Failure {
 }
 
 pub(crate) async fn list(State(door): State<Arc<Door>>) -> Result<Json<Vec<String>>, Failure> {
-    door.repositories.list().map(Json).map_err(|error| Failure::internal(&error))
+    let all = door.repositories.list();
+    Ok(Json(all.iter().map(|repository| repository.name.clone()).collect()))
 }
 
 pub(crate) async fn add(
@@ -46,7 +47,7 @@ pub(crate) async fn add(
     let by_url = matches!(source, Source::Url(_));
     door.repositories.add(&asked.name, source).await.map_err(refuse)?;
     if by_url {
-        let fetched = door.repositories.refresh(&asked.name).await;
+        let fetched = door.repositories.refresh(&asked.name, None).await;
         fetched
             .map_err(|error| Failure::bad(format!("the repository `{}`: {error}", asked.name)))?;
     }

@@ -2,5 +2,6 @@
 
 pub mod git;
 mod host;
+pub mod limit;
 
 pub use host::*;

@@ -40,6 +40,52 @@ integer_id!(
     u32
 );
 
+integer_id!(
+    /// An action: a definition that is run again and again.
+    ActionId,
+    u64
+);
+integer_id!(
+    /// A query that is run again and again.
+    SavedSearchId,
+    u64
+);
+integer_id!(
+    /// The patches of one end of an execution, or those that a client sent.
+    PatchSetId,
+    u64
+);
+integer_id!(
+    /// What is to become one changeset.
+    PatchId,
+    u64
+);
+integer_id!(
+    /// A campaign.
+    CampaignId,
+    u64
+);
+integer_id!(
+    /// A changeset of a campaign: a branch of a repository, and maybe its pull request.
+    ChangesetId,
+    u64
+);
+integer_id!(
+    /// An operation over many changesets.
+    BulkOperationId,
+    u64
+);
+integer_id!(
+    /// A code host.
+    CodeHostId,
+    u64
+);
+integer_id!(
+    /// An access token, not its secret.
+    AccessTokenId,
+    u64
+);
+
 /// The unguessable right to one attempt: the attempt's number and a keyed digest over job, attempt and runner.
 ///
 /// It is derived, not stored, so a copy of the database holds no usable token. On the wire it is 40 hex digits, the shape of

@@ -13,7 +13,10 @@ mod time;
 
 pub use digest::{Digest, ParseDigestError};
 pub use dimensions::{Dimensions, DimensionsError, Requirements};
-pub use ids::{AttemptNumber, GroupId, JobId, LeaseToken, ParseTokenError};
+pub use ids::{
+    AccessTokenId, ActionId, AttemptNumber, BulkOperationId, CampaignId, ChangesetId, CodeHostId,
+    GroupId, JobId, LeaseToken, ParseTokenError, PatchId, PatchSetId, SavedSearchId,
+};
 pub use job::{
     AttemptRecord, Cancel, Evidence, GroupState, JobState, NewGroup, NewJob, Outcome, Output,
     Priority, Slice, TimeoutKind,

@@ -24,6 +24,10 @@ pub struct ChangesetSpec {
     pub fork: Option<bool>,
     /// `None`: decided in the UI.
     pub published: Option<PublishedState>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviewers: Vec<String>,
 }
 
 /// Which changeset a file goes to.
@@ -66,7 +70,15 @@ pub fn render_changeset(
         Ok(Author { name, email: needed("commit.author.email", &author.email)? })
     });
     let repository = context.repository.name.clone();
+    // What renders to nothing is left out, so that a template can decide.
+    let list = |field: &str, texts: &[String]| -> Result<Vec<String>, FieldError> {
+        let rendered = texts.iter().map(|text| render(field, text, Scope::Changeset));
+        let rendered: Result<Vec<String>, FieldError> = rendered.collect();
+        Ok(rendered?.into_iter().filter(|text| !text.is_empty()).collect())
+    };
     Ok(ChangesetSpec {
+        labels: list("labels", &template.labels)?,
+        reviewers: list("reviewers", &template.reviewers)?,
         title: needed("title", &template.title)?,
         body: render("body", &template.body, Scope::ChangesetBody)?,
         commit_message: needed("commit.message", &template.commit_message)?,

@@ -161,6 +161,12 @@ pub struct ChangesetTemplate {
     pub author: Option<Author>,
     pub fork: Option<bool>,
     pub published: Published,
+    /// Our extension: templates, as are the reviewers.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Our extension: users, or teams as `team:NAME`.
+    #[serde(default)]
+    pub reviewers: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,4 +3,6 @@
 mod codec;
 mod sqlite;
 
-pub use sqlite::{OpenError, SqliteReader, SqliteStore, open as open_sqlite};
+pub use sqlite::{
+    OpenError, Sqlite, SqliteCampaigns, SqliteReader, SqliteStore, open as open_sqlite,
+};

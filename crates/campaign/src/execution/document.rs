@@ -18,6 +18,9 @@ pub struct Document {
     /// Repositories and workspaces that were left out, and why.
     #[serde(default)]
     pub notices: Vec<String>,
+    /// The action that it belongs to; absent for one that came with its own spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<crate::action::Origin>,
 }
 
 /// How to run it.

@@ -8,5 +8,5 @@ mod submit;
 
 pub use document::{Document, Mount, Network, Options, Runtime, WorkspaceJob, job_order};
 pub use plan::{Plan, PlanError, PlannedWorkspace, RepositoryInput, Skipped, plan};
-pub use report::{JobReport, Report, ReportError, Result_ as JobResultDocument, report};
+pub use report::{DiffStat, JobReport, Report, ReportError, Result_ as JobResultDocument, report};
 pub use submit::{QUEUE, Submitted, submit};

@@ -14,6 +14,8 @@ use super::{Document, job_order};
 pub struct Report {
     pub execution: u64,
     pub name: String,
+    #[serde(default)]
+    pub owner: String,
     /// `running`, `succeeded`, `failed` (some jobs did not succeed) or `canceled`.
     pub state: String,
     pub created_ms: u64,
@@ -136,6 +138,7 @@ pub fn report(
     Ok(Report {
         execution: execution.0,
         name: group.group.name.to_string(),
+        owner: group.group.owner.to_string(),
         state: state.to_owned(),
         created_ms: group.created.0,
         finished_ms: match group.state {

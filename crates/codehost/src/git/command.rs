@@ -71,6 +71,15 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
+    /// A remote as a code host wants it to be reached.
+    pub fn with(access: &crate::GitAccess) -> Self {
+        let authorization = access.authorization.as_ref();
+        Self {
+            url: access.url.clone(),
+            authorization: authorization.map(|value| format!("Authorization: {value}")),
+        }
+    }
+
     pub fn new(url: &str) -> Self {
         let whole = || Self { url: url.to_owned(), authorization: None };
         let Ok(mut parsed) = url::Url::parse(url) else { return whole() };
@@ -101,12 +110,8 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
-/// Runs git in a repository of ours, which may reach `remote`, and returns what it printed.
-pub(crate) async fn output_with(
-    directory: &Path,
-    remote: &Remote,
-    arguments: &[&str],
-) -> Result<Vec<u8>, GitError> {
+/// A git command in a repository of ours, which may reach `remote`.
+pub(crate) fn reaching(directory: &Path, remote: &Remote, arguments: &[&str]) -> Command {
     let mut command = git(directory, arguments);
     command.env("GIT_ALLOW_PROTOCOL", "http:https:ssh:file");
     if let Some(authorization) = &remote.authorization {
@@ -115,7 +120,16 @@ pub(crate) async fn output_with(
             .env("GIT_CONFIG_KEY_0", "http.extraHeader")
             .env("GIT_CONFIG_VALUE_0", authorization);
     }
-    finish(command, arguments).await
+    command
+}
+
+/// Runs git in a repository of ours, which may reach `remote`, and returns what it printed.
+pub(crate) async fn output_with(
+    directory: &Path,
+    remote: &Remote,
+    arguments: &[&str],
+) -> Result<Vec<u8>, GitError> {
+    finish(reaching(directory, remote, arguments), arguments).await
 }
 
 /// Runs git and returns what it printed.

@@ -1,7 +1,17 @@
 //! Plain git: the server's repositories by name, kept in place (a path on this host) or as mirrors (a URL, an upload).
 
 mod command;
+mod commit;
+mod mirror;
 mod repositories;
+mod revision;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 pub use command::{GitError, git, without_password};
-pub use repositories::{AddError, Repositories, Resolved, Source};
+pub use commit::{CommitError, NewCommit, PushError};
+pub use repositories::{
+    AddError, Facts, HostLink, Repositories, Repository, Resolved, Source, Sync,
+};
+pub use tree::{FileKind, Tree, TreeFile};

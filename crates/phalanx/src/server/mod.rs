@@ -59,8 +59,8 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let repositories = Arc::new(codehost::git::Repositories::open(&data.path("repositories"))?);
     let (writer, reader): (Box<dyn Store>, Arc<dyn Reader>) = match store {
         StoreKind::Sqlite => {
-            let (writer, reader) = store::open_sqlite(&data.path(""))?;
-            (Box::new(writer), Arc::new(reader))
+            let store::Sqlite { jobs, reader, .. } = store::open_sqlite(&data.path(""))?;
+            (Box::new(jobs), Arc::new(reader))
         }
         StoreKind::Null => (Box::new(dispatcher::NullStore), Arc::new(dispatcher::NullStore)),
     };
@@ -99,6 +99,7 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let rest = api_rest::router(Arc::new(api_rest::Door {
         dispatcher: dispatcher.clone(),
         cas,
+        searcher: Arc::new(campaign::scope::Searcher::new(repositories.clone())),
         repositories,
         token: api_rest::Token::new(&token),
         local_paths: loopback,

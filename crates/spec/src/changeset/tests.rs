@@ -17,6 +17,11 @@ fn template() -> ChangesetTemplate {
             ("github.com/*@b/sub".to_owned(), PublishedState::Yes),
             ("gitlab.com/*".to_owned(), PublishedState::PushedOnly),
         ]),
+        labels: vec![
+            "automation".to_owned(),
+            "${{ if eq outputs.what \"x\" }}y${{ end }}".to_owned(),
+        ],
+        reviewers: vec!["team:core".to_owned()],
     }
 }
 
@@ -58,6 +63,8 @@ fn fields_are_rendered_and_trimmed() {
             author: Some(Author { name: "Me".to_owned(), email: "me@example.com".to_owned() }),
             fork: Some(false),
             published: Some(PublishedState::Yes),
+            labels: texts(&["automation"]),
+            reviewers: texts(&["team:core"]),
         }
     );
 }

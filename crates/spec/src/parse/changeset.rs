@@ -7,7 +7,7 @@ use crate::template::Scope;
 use crate::{Author, ChangesetTemplate, Published, PublishedState, TransformGroup};
 
 pub(super) fn template(reader: &mut Reader<'_>, node: &Node) -> Option<ChangesetTemplate> {
-    let known = ["title", "body", "branch", "fork", "commit", "published"];
+    let known = ["title", "body", "branch", "fork", "commit", "published", "labels", "reviewers"];
     let object = reader.object(node, "changesetTemplate", &known)?;
     let title = templated(reader, &object, "title");
     let branch = templated(reader, &object, "branch");
@@ -25,6 +25,8 @@ pub(super) fn template(reader: &mut Reader<'_>, node: &Node) -> Option<Changeset
     };
     let published = object.get("published");
     let published = published.map(|node| published_of(reader, node, &object.field("published")));
+    let labels = texts(reader, &object, "labels");
+    let reviewers = texts(reader, &object, "reviewers");
     let (commit_message, author) = commit?;
     Some(ChangesetTemplate {
         title: title?,
@@ -34,7 +36,26 @@ pub(super) fn template(reader: &mut Reader<'_>, node: &Node) -> Option<Changeset
         author,
         fork,
         published: published.unwrap_or_default(),
+        labels,
+        reviewers,
     })
+}
+
+/// A list of templates.
+fn texts(reader: &mut Reader<'_>, object: &Object<'_>, key: &str) -> Vec<String> {
+    let Some(node) = object.get(key) else { return Vec::new() };
+    let field = object.field(key);
+    let mut texts = Vec::new();
+    for (index, item) in reader.list(node, &field).iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        if let Some(found) = reader.text_of(item, &field)
+            && reader.not_empty(found, &field)
+        {
+            reader.template(found, &field, Scope::Changeset);
+            texts.push(found.value());
+        }
+    }
+    texts
 }
 
 /// A template that must be there.

@@ -10,7 +10,10 @@ use super::OpenError;
 const APPLICATION_ID: u32 = 0x5048_4c58;
 
 /// In order. A migration that was released is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_jobs.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_jobs.sql"),
+    include_str!("../migrations/0002_campaigns.sql"),
+];
 
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let fail = |source| OpenError::Open { path: path.to_owned(), source };

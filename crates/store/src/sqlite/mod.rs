@@ -1,14 +1,18 @@
 //! The embedded store: SQLite with a write-ahead log, full sync, one writer and many readers.
 
+mod campaigns;
 mod migrate;
 mod read;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
+pub use campaigns::SqliteCampaigns;
 pub use read::SqliteReader;
 pub use write::SqliteStore;
 
@@ -38,6 +42,7 @@ fn configure(connection: &Connection, writer: bool) -> rusqlite::Result<()> {
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.set_prepared_statement_cache_capacity(64);
     if writer {
+        connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
@@ -48,15 +53,28 @@ fn configure(connection: &Connection, writer: bool) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Opens the database of a data directory, making it when the directory has none, and its readers.
-pub fn open(directory: &Path) -> Result<(SqliteStore, SqliteReader), OpenError> {
+/// An open database: the engine's half, its readers, and the campaigns' half.
+#[derive(Debug)]
+pub struct Sqlite {
+    pub jobs: SqliteStore,
+    pub reader: SqliteReader,
+    pub campaigns: SqliteCampaigns,
+}
+
+/// Opens the database of a data directory, making it when the directory has none.
+pub fn open(directory: &Path) -> Result<Sqlite, OpenError> {
     let path = directory.join(FILE);
     let fail = |source| OpenError::Open { path: path.clone(), source };
     let mut connection = Connection::open(&path).map_err(fail)?;
     configure(&connection, true).map_err(fail)?;
     migrate::run(&mut connection, &path)?;
-    let reader = SqliteReader::new(path.clone());
-    Ok((SqliteStore::new(connection), reader))
+    let connection = Arc::new(Mutex::new(connection));
+    let reader = || SqliteReader::new(path.clone());
+    Ok(Sqlite {
+        jobs: SqliteStore::new(connection.clone()),
+        reader: reader(),
+        campaigns: SqliteCampaigns::new(connection, reader()),
+    })
 }
 
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {

@@ -20,7 +20,7 @@ pub struct SqliteReader {
     idle: Mutex<Vec<Connection>>,
 }
 
-type Boxed = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Boxed = Box<dyn std::error::Error + Send + Sync>;
 
 /// More idle readers than this are closed.
 const IDLE: usize = 8;
@@ -30,7 +30,7 @@ impl SqliteReader {
         Self { path, idle: Mutex::new(Vec::new()) }
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         doing: &str,
         read: impl FnOnce(&Connection) -> Result<T, Boxed>,
@@ -151,7 +151,7 @@ fn group_view(db: &Connection, row: &Row<'_>) -> Result<GroupView, Boxed> {
 }
 
 /// All rows of a query, each mapped.
-fn all<T>(
+pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,

@@ -1,5 +1,7 @@
 //! The writer's statements: one function per change.
 
+use std::sync::Arc;
+
 use dispatcher::{Store, StoreError};
 use engine::ops::RunnerSpec;
 use engine::{Change, LiveJob, Place, Snapshot, StoredKey};
@@ -7,6 +9,7 @@ use model::{
     AttemptNumber, AttemptRecord, Cancel, GroupId, JobId, NewGroup, NewJob, Outcome, Priority,
     RunnerName, Session, WallMs, limit,
 };
+use parking_lot::Mutex;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use crate::codec;
@@ -14,22 +17,23 @@ use crate::codec;
 /// The read-write connection.
 #[derive(Debug)]
 pub struct SqliteStore {
-    connection: Connection,
+    /// Shared with the campaigns' half: SQLite has one writer, and waiting for a lock of ours is fair.
+    connection: Arc<Mutex<Connection>>,
 }
 
 impl SqliteStore {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(connection: Arc<Mutex<Connection>>) -> Self {
         Self { connection }
     }
 }
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Snapshot, StoreError> {
-        load(&self.connection).map_err(|error| StoreError::new("load what is live", error))
+        load(&self.connection.lock()).map_err(|error| StoreError::new("load what is live", error))
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        commit(&mut self.connection, changes)
+        commit(&mut self.connection.lock(), changes)
             .map_err(|error| StoreError::new("commit to the database", error))
     }
 }

@@ -26,8 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("executor-protocol", &[]),
     ("codehost", &["model"]),
     ("dispatcher", &["model", "engine", "blobs"]),
-    ("store", &["model", "engine", "dispatcher"]),
-    ("campaign", &["model", "engine", "dispatcher", "blobs", "codehost", "spec"]),
+    ("store", &["model", "engine", "dispatcher", "campaign", "codehost", "spec"]),
+    ("campaign", &["model", "engine", "dispatcher", "blobs", "codehost", "spec", "search"]),
     (
         "api-executor",
         &["model", "engine", "dispatcher", "campaign", "codehost", "blobs", "executor-protocol"],

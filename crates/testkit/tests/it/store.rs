@@ -21,7 +21,7 @@ fn comparable(mut snapshot: Snapshot) -> String {
 fn sqlite_agrees_with_the_simulator() {
     for seed in 0..25 {
         let folder = tempfile::tempdir().unwrap();
-        let (mut store, _) = store::open_sqlite(folder.path()).unwrap();
+        let mut store = store::open_sqlite(folder.path()).unwrap().jobs;
         let life = sim::record(seed);
         for (number, (changes, after)) in life.iter().enumerate() {
             store
@@ -34,7 +34,8 @@ fn sqlite_agrees_with_the_simulator() {
         }
         drop(store);
         // A new process reads the same.
-        let (mut store, reader) = store::open_sqlite(folder.path()).unwrap();
+        let store::Sqlite { jobs: mut store, reader, .. } =
+            store::open_sqlite(folder.path()).unwrap();
         let (_, last) = life.last().unwrap();
         assert_eq!(comparable(store.load().unwrap()), comparable(last()), "seed {seed}, reopened");
         check_reader(&reader);

@@ -1,17 +1,18 @@
 //! From a spec and repositories to workspaces. Nothing is submitted before the whole plan stands, and all that is wrong is said
 //! at once.
 
-use std::collections::BTreeMap;
+mod wanted;
+
 use std::sync::Arc;
 
-use codehost::git::{GitError, Repositories};
+use codehost::git::{GitError, Repositories, Resolved};
 use futures::StreamExt;
 use globset::{GlobBuilder, GlobMatcher};
-use spec::{
-    BatchChangeContext, Diagnostic, On, Position, RepositoryContext, Spec, StaticCondition,
-};
+use spec::{BatchChangeContext, Diagnostic, Position, RepositoryContext, Spec, StaticCondition};
 
 use super::WorkspaceJob;
+use crate::scope::Searcher;
+use wanted::{Complain, Wanted, wanted};
 
 /// A repository that the caller named.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct RepositoryInput {
 pub struct Plan {
     pub workspaces: Vec<PlannedWorkspace>,
     pub skipped: Vec<Skipped>,
+    /// What a person should know of it.
+    pub notices: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,13 +61,15 @@ struct Rule<'a> {
     glob: &'a str,
 }
 
-/// Plans an execution. `named` are the repositories given beside the spec; they are used when the spec has no `on`.
+/// Plans an execution. `named` are the repositories given beside the spec; they are used when the spec names none, and stand
+/// in for its queries.
 pub async fn plan(
     file: &str,
     spec: &Spec,
     named: &[RepositoryInput],
-    repositories: &Arc<Repositories>,
+    searcher: &Arc<Searcher>,
 ) -> Result<Plan, PlanError> {
+    let repositories = searcher.repositories();
     let mut diagnostics = Vec::new();
     let mut complain = |at: Position, field: &str, message: String, hint: Option<&str>| {
         diagnostics.push(Diagnostic {
@@ -75,67 +80,42 @@ pub async fn plan(
             hint: hint.map(str::to_owned),
         });
     };
-    let mut wanted: BTreeMap<(String, Option<String>), (Position, String)> = BTreeMap::new();
-    for (index, on) in spec.on.iter().enumerate() {
-        match on {
-            On::Query { at, .. } if named.is_empty() => complain(
-                *at,
-                &format!("on[{index}]"),
-                "repositories cannot be searched for yet".to_owned(),
-                Some("name them with `--repo` or `--repos-in`, or with `on: - repository:`"),
-            ),
-            // Repositories that are named outright stand in for the search.
-            On::Query { .. } => {}
-            On::Repository { name, branches, at } => {
-                let field = format!("on[{index}]");
-                let one = |branch: Option<String>| ((name.clone(), branch), (*at, field.clone()));
-                if branches.is_empty() {
-                    wanted.extend([one(None)]);
-                } else {
-                    wanted.extend(branches.iter().map(|branch| one(Some(branch.clone()))));
-                }
-            }
-        }
-    }
-    let names_its_own = spec.on.iter().any(|on| matches!(on, On::Repository { .. }));
-    if !names_its_own {
-        for input in named {
-            let key = (input.name.clone(), input.branch.clone());
-            wanted.insert(key, (Position::default(), String::new()));
-        }
-    }
-    let rules = workspace_rules(spec, &mut complain);
     let mut plan = Plan::default();
-    // Each is a git process; starting one blocks, so not all in one task.
-    let resolved = wanted.into_iter().map(|((name, branch), (at, field))| async move {
+    let all = wanted(spec, named, searcher, &mut plan, &mut complain).await;
+    let found_none = all.is_empty();
+    let rules = workspace_rules(spec, &mut complain);
+    // Each may be a git process; starting one blocks, so not all in one task.
+    let resolved = all.into_iter().map(|((name, branch), wanted)| async move {
         let (all, of) = (repositories.clone(), name.clone());
         let resolved = tokio::spawn(async move {
-            match all.source(&of) {
-                Some(_) => all.resolve(&of, branch.as_deref()).await.map_err(Some),
-                None => Err(None),
-            }
+            let pinned = pin(&all, &of, branch.as_deref(), &wanted).await;
+            (pinned, wanted)
         });
-        (name, resolved.await.expect("resolving does not panic"), at, field)
+        let (resolved, wanted) = resolved.await.expect("resolving does not panic");
+        (name, resolved, wanted)
     });
     let resolved: Vec<_> =
         futures::stream::iter(resolved).buffered(RESOLVE_AT_ONCE).collect().await;
-    for (name, resolved, at, field) in resolved {
+    for (name, resolved, Wanted { at, field, paths, .. }) in resolved {
         let resolved = match resolved {
-            Ok(resolved) => resolved,
-            Err(None) => {
+            Ok(Pinned::At(resolved)) => resolved,
+            Ok(Pinned::Refused) => {
+                let why = "it has a `.batchignore`".to_owned();
+                plan.skipped.push(Skipped { repository: name, path: String::new(), why });
+                continue;
+            }
+            Ok(Pinned::Unknown) => {
                 let hint = "give its folder or URL with `--repo`; `phalanx exec` names a local one after its folder";
                 complain(at, &field, format!("there is no repository `{name}`"), Some(hint));
                 continue;
             }
             // One of many that were found in a folder must not keep the others from running.
-            Err(Some(error @ GitError::NoCommit { .. }))
-                if named.len() > 1 && spec.on.is_empty() =>
-            {
+            Err(error @ GitError::NoCommit { .. }) if named.len() > 1 && spec.on.is_empty() => {
                 let why = error.to_string();
                 plan.skipped.push(Skipped { repository: name, path: String::new(), why });
                 continue;
             }
-            Err(Some(error)) => {
+            Err(error) => {
                 complain(at, &field, explain(&error), None);
                 continue;
             }
@@ -181,8 +161,8 @@ pub async fn plan(
                 branch: resolved.branch.clone(),
                 commit: resolved.commit.clone(),
                 only_fetch_workspace: only_fetch && !path.is_empty(),
+                search_result_paths: inside(&paths, &path),
                 path,
-                search_result_paths: Vec::new(),
             };
             if every_step_is_skipped(spec, &job) {
                 plan.skipped.push(Skipped {
@@ -202,14 +182,59 @@ pub async fn plan(
             "no repository is named".to_owned(),
             Some("add `--repo PATH`, `--repos-in DIR`, or `on:` in the spec"),
         );
+    } else if found_none && diagnostics.is_empty() {
+        let known = repositories.list().len();
+        diagnostics.push(Diagnostic {
+            file: file.to_owned(),
+            at: Position::default(),
+            field: "on".to_owned(),
+            message: format!("none of the {known} repositories that are known here is found"),
+            hint: Some("see what a query finds with `phalanx search`; forks and archived ones need `fork:yes`, `archived:yes`".to_owned()),
+        });
     }
     if diagnostics.is_empty() { Ok(plan) } else { Err(PlanError { diagnostics }) }
 }
 
-fn workspace_rules<'a>(
-    spec: &'a Spec,
-    complain: &mut impl FnMut(Position, &str, String, Option<&str>),
-) -> Vec<Rule<'a>> {
+/// A repository's revision, or why there is none.
+enum Pinned {
+    At(Resolved),
+    /// It has a `.batchignore`.
+    Refused,
+    Unknown,
+}
+
+async fn pin(
+    all: &Arc<Repositories>,
+    name: &str,
+    revision: Option<&str>,
+    wanted: &Wanted,
+) -> Result<Pinned, GitError> {
+    if all.source(name).is_none() {
+        return Ok(Pinned::Unknown);
+    }
+    let resolved = match &wanted.resolved {
+        Some(resolved) => resolved.clone(),
+        None => all.resolve(name, revision).await?,
+    };
+    if wanted.may_refuse {
+        let (all, name, commit) = (all.clone(), name.to_owned(), resolved.commit.clone());
+        let tree = tokio::task::spawn_blocking(move || all.tree(&name, &commit)).await;
+        if tree.expect("reading a tree does not panic")?.find(".batchignore").is_some() {
+            return Ok(Pinned::Refused);
+        }
+    }
+    Ok(Pinned::At(resolved))
+}
+
+/// The paths that lie in a folder; all of them in the root. `a/b` holds nothing of `a/bc`.
+fn inside(paths: &[String], folder: &str) -> Vec<String> {
+    let lies_in = |path: &&String| {
+        folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    };
+    paths.iter().filter(lies_in).cloned().collect()
+}
+
+fn workspace_rules<'a>(spec: &'a Spec, complain: &mut Complain<'_>) -> Vec<Rule<'a>> {
     let mut rules = Vec::new();
     for (index, rule) in spec.workspaces.iter().enumerate() {
         // As upstream's globs: a star crosses slashes.

@@ -1,0 +1,172 @@
+//! The campaigns' half of the store: actions, saved searches, patch sets, campaigns, and the server's own settings.
+
+mod actions;
+mod changesets;
+mod patch_sets;
+mod saved_searches;
+mod site;
+
+use std::sync::Arc;
+
+use dispatcher::StoreError;
+use parking_lot::Mutex;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::read::{Boxed, SqliteReader, all};
+
+type OnFatal = Box<dyn Fn(&StoreError) + Send + Sync>;
+
+/// Reads from connections of its own and writes through the engine's.
+pub struct SqliteCampaigns {
+    writer: Arc<Mutex<Connection>>,
+    reader: SqliteReader,
+    on_fatal: OnFatal,
+}
+
+impl std::fmt::Debug for SqliteCampaigns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteCampaigns").field("reader", &self.reader).finish_non_exhaustive()
+    }
+}
+
+impl SqliteCampaigns {
+    pub(super) fn new(writer: Arc<Mutex<Connection>>, reader: SqliteReader) -> Self {
+        Self { writer, reader, on_fatal: Box::new(|_| {}) }
+    }
+
+    /// What to do when the disk fails: as for the engine's half, nothing may be acknowledged after it.
+    pub fn on_fatal(mut self, on_fatal: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
+        self.on_fatal = Box::new(on_fatal);
+        self
+    }
+
+    fn read<T>(
+        &self,
+        doing: &str,
+        read: impl FnOnce(&Connection) -> Result<T, Boxed>,
+    ) -> Result<T, StoreError> {
+        self.reader.with(doing, read)
+    }
+
+    /// One transaction: all of it or nothing.
+    fn write<T>(
+        &self,
+        doing: &str,
+        write: impl FnOnce(&Connection) -> Result<T, Boxed>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.writer.lock();
+        let run = || -> Result<T, Boxed> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = write(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        run().map_err(|error| {
+            let fatal = is_fatal(&error);
+            let error = StoreError::new(doing, error);
+            if fatal {
+                (self.on_fatal)(&error);
+            }
+            error
+        })
+    }
+}
+
+/// Whether it is the disk and not the statement.
+fn is_fatal(error: &Boxed) -> bool {
+    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+    matches!(
+        code,
+        Some(
+            ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+        )
+    )
+}
+
+/// The first row of a query, mapped.
+fn one<T>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    map: impl Fn(&Row<'_>) -> Result<T, Boxed>,
+) -> Result<Option<T>, Boxed> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    rows.next()?.map(map).transpose()
+}
+
+/// How many rows a statement changed.
+fn run(db: &Connection, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, Boxed> {
+    Ok(db.prepare_cached(sql)?.execute(parameters)?)
+}
+
+fn count(db: &Connection, sql: &str, parameters: impl rusqlite::Params) -> Result<u64, Boxed> {
+    let count: i64 = db.prepare_cached(sql)?.query_row(parameters, |row| row.get(0))?;
+    Ok(count as u64)
+}
+
+/// An id or a time: 64 bits that fit SQLite's signed integers.
+#[derive(Clone, Copy)]
+struct Int(u64);
+
+impl ToSql for Int {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.0 as i64))
+    }
+}
+
+impl FromSql for Int {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(|value| Self(value as u64))
+    }
+}
+
+/// A word of an enum, or a document, as serde writes it. A word stands without its quotes.
+struct Json<T>(T);
+
+impl<T: Serialize> ToSql for Json<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = serde_json::to_value(&self.0)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        Ok(ToSqlOutput::from(match value {
+            serde_json::Value::String(word) => word,
+            value => value.to_string(),
+        }))
+    }
+}
+
+impl<T: DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        let word = || serde_json::from_value(serde_json::Value::String(text.to_owned()));
+        let value = serde_json::from_str(text).or_else(|_| word());
+        value.map(Self).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+/// A pattern for `LIKE … ESCAPE '\'` that finds a part of a text.
+fn part(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// A LIMIT that asks for one more, to know whether more come.
+fn one_more(first: usize) -> i64 {
+    i64::try_from(first).unwrap_or(i64::MAX - 1) + 1
+}
