@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use campaign::execution::{Document, Plan, Report, ReportError, RepositoryInput, job_order};
+use campaign::execution::{Document, Report, ReportError, RepositoryInput, job_order};
 use dispatcher::{Event, GroupView, JobFilter, RetryReply};
 use engine::ops::{CancelOp, CancelOutcome};
 use http::{HeaderMap, StatusCode};
@@ -75,7 +75,7 @@ pub(crate) async fn create(
     }
     let mut notices: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
     notices.extend(plan.notices.iter().cloned());
-    notices.extend(skipped(&plan));
+    notices.extend(plan.skipped.iter().map(ToString::to_string));
     let document = Document {
         file: asked.file,
         text: asked.spec,
@@ -107,14 +107,6 @@ pub(crate) async fn create(
         notices,
         workspaces: Vec::new(),
     }))
-}
-
-fn skipped(plan: &Plan) -> impl Iterator<Item = String> {
-    plan.skipped.iter().map(|skipped| {
-        let path =
-            if skipped.path.is_empty() { String::new() } else { format!("/{}", skipped.path) };
-        format!("`{}{path}` is left out: {}", skipped.repository, skipped.why)
-    })
 }
 
 fn summary(group: &GroupView) -> ExecutionSummary {

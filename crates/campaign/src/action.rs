@@ -230,8 +230,8 @@ pub trait ActionStore: Send + Sync {
         window: Window<GroupId>,
     ) -> Result<Page<ExecutionRow>, StoreError>;
 
-    /// The newest execution that was written down: those above it in the engine are not yet.
-    fn last_execution(&self) -> Result<Option<GroupId>, StoreError>;
+    /// Executions that the engine has and that are not written down yet.
+    fn executions_to_write(&self) -> Result<Vec<GroupId>, StoreError>;
 
     /// Executions that are over in the engine and whose last end has no patch set.
     fn executions_to_finish(&self) -> Result<Vec<GroupId>, StoreError>;

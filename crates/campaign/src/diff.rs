@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn files_hunks_and_names_are_read() {
         let files = parse(DIFF.as_bytes()).unwrap();
-        let paths: Vec<_> = files.iter().map(|f| String::from_utf8_lossy(f.path()).into_owned());
+        let paths = files.iter().map(|f| String::from_utf8_lossy(f.path()).into_owned());
         let paths: Vec<String> = paths.collect();
         assert_eq!(paths, ["README.md", "new", "old name", "to", "é", "p.png"]);
         assert_eq!((files[0].added(), files[0].deleted()), (2, 1));

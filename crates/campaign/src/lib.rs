@@ -8,6 +8,7 @@ pub mod page;
 pub mod patch_set;
 pub mod saved_search;
 pub mod scope;
+pub mod service;
 pub mod site;
 mod step_cache;
 

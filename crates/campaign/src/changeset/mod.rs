@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::execution::DiffStat;
 use crate::patch_set::WantedChangeset;
 
-pub use plan::{Operation, phase, plan};
+pub use plan::{Operation, commit_key, description_key, phase, plan, short_base};
 pub use rewire::{PreviewRow, effective, rewire};
 pub use store::{
     BulkItem, BulkKind, BulkOperation, CampaignCounts, CampaignFilter, CampaignStore,
@@ -35,6 +35,8 @@ pub struct Campaign {
     pub updated: WallMs,
     pub published: Option<WallMs>,
     pub closed: Option<WallMs>,
+    /// Patches that can have no changeset, and why.
+    pub refused: Vec<String>,
 }
 
 /// How far a changeset is to go.
@@ -103,7 +105,10 @@ pub struct Actual {
     pub pull_request: Option<PullRequest>,
     /// Title, body and the like as we last wrote them, so that a human's change of them stays.
     pub described_as: Option<String>,
+    /// The code host does not know the pull request any more.
     pub gone: bool,
+    /// The code host has branches only.
+    pub branches_only: bool,
 }
 
 /// How the work on it goes.

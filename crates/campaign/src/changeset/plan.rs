@@ -48,6 +48,7 @@ pub fn plan(changeset: &Changeset) -> Vec<Operation> {
         operations.push(Operation::Push);
     }
     match (&actual.pull_request, changeset.publication) {
+        (None, _) if actual.branches_only => {}
         (None, Publication::Draft) => operations.push(Operation::PublishDraft),
         (None, Publication::PullRequest) => operations.push(Operation::Publish),
         (None, Publication::None | Publication::PushOnly) => {}

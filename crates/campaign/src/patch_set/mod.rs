@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::execution::DiffStat;
 use crate::page::{Page, Window};
 
-pub use build::{Draft, finish_executions, from_execution, submit_partial};
+pub use build::{BuildError, Draft, finish_executions, from_execution, submit_partial};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatchSet {

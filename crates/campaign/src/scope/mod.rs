@@ -118,8 +118,8 @@ impl Searcher {
                 let received = match deadline {
                     None => results.recv().ok(),
                     Some(deadline) => {
-                        let wait = deadline.saturating_duration_since(Instant::now());
-                        results.recv_timeout(wait).ok()
+                        let wait = deadline.checked_duration_since(Instant::now());
+                        wait.and_then(|wait| results.recv_timeout(wait).ok())
                     }
                 };
                 let Some((index, result)) = received else {

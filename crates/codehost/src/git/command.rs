@@ -99,6 +99,22 @@ impl Remote {
     }
 }
 
+/// A URL without its credentials, and those.
+pub fn split_credentials(url: &str) -> (String, crate::Credential) {
+    let bare = Remote::new(url).url;
+    let credential = match url::Url::parse(url) {
+        Ok(parsed) if bare != url => {
+            let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            crate::Credential::Basic {
+                user: plain(parsed.username()),
+                password: plain(parsed.password().unwrap_or_default()),
+            }
+        }
+        _ => crate::Credential::None,
+    };
+    (bare, credential)
+}
+
 /// A URL as it may be shown.
 pub fn without_password(url: &str) -> String {
     match url::Url::parse(url) {

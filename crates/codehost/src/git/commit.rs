@@ -171,8 +171,8 @@ impl Repositories {
 /// What the other side's hooks printed last.
 fn last_remote_words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines = text.lines().filter_map(|line| line.strip_prefix("remote: "));
-    let last = lines.filter(|line| !line.trim().is_empty()).last().unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("remote: ")).rev();
+    let last = lines.find(|line| !line.trim().is_empty()).unwrap_or_default();
     last.trim().chars().filter(|c| !c.is_control()).take(300).collect()
 }
 

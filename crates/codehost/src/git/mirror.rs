@@ -11,7 +11,28 @@ impl Repositories {
     /// Brings a mirror up to date. A repository that is used in place always is. `access` is how a code host's is reached
     /// now; without one the URL itself says it.
     pub async fn refresh(&self, name: &str, access: Option<&GitAccess>) -> Result<(), GitError> {
+        self.refresh_within(name, access, u64::MAX).await
+    }
+
+    /// As [`Self::refresh`], unless all mirrors together have `bytes_max` already: then nothing is fetched that is not here
+    /// yet, and what is here is left as it is.
+    pub async fn refresh_within(
+        &self,
+        name: &str,
+        access: Option<&GitAccess>,
+        bytes_max: u64,
+    ) -> Result<(), GitError> {
         let Some(Source::Url(url)) = self.source(name) else { return Ok(()) };
+        let used: u64 = self.list().iter().map(|repository| repository.sync.bytes).sum();
+        if used >= bytes_max {
+            let error = GitError::Refused(format!(
+                "the mirrors have {} MiB, more than the {} MiB allowed",
+                used >> 20,
+                bytes_max >> 20
+            ));
+            self.note_failure(name, &error.to_string());
+            return Err(error);
+        }
         let lock = self.lock(name);
         let _held = lock.lock().await;
         let remote = access.map_or_else(|| Remote::new(&url), Remote::with);
@@ -20,11 +41,21 @@ impl Repositories {
         self.note_sync(
             name,
             match &fetched {
-                Ok(()) => Sync { fetched_ms: Some(now_ms()), error: None },
+                Ok(()) => Sync {
+                    fetched_ms: Some(now_ms()),
+                    error: None,
+                    bytes: bytes_in(&self.folder(name)),
+                },
                 Err(error) => Sync { error: Some(explain(error)), ..last },
             },
         );
         fetched
+    }
+
+    /// Keeps why a repository could not be reached.
+    pub fn note_failure(&self, name: &str, error: &str) {
+        let last = self.get(name).map(|known| known.sync.clone()).unwrap_or_default();
+        self.note_sync(name, Sync { error: Some(error.to_owned()), ..last });
     }
 
     /// Takes the branches of a bundle file that a client sent. `head` is the client's current branch.
@@ -77,6 +108,17 @@ async fn fetch(mirror: &Path, remote: &Remote) -> Result<(), GitError> {
         output(mirror, &["symbolic-ref", "HEAD", branch]).await?;
     }
     Ok(())
+}
+
+/// What a folder takes of the disk.
+fn bytes_in(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let sizes = entries.filter_map(Result::ok).map(|entry| match entry.metadata() {
+        Ok(facts) if facts.is_dir() => bytes_in(&entry.path()),
+        Ok(facts) => facts.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
 }
 
 /// The error with its cause.

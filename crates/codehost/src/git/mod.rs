@@ -9,7 +9,7 @@ mod revision;
 mod tests;
 mod tree;
 
-pub use command::{GitError, git, without_password};
+pub use command::{GitError, git, split_credentials, without_password};
 pub use commit::{CommitError, NewCommit, PushError};
 pub use repositories::{
     AddError, Facts, HostLink, Repositories, Repository, Resolved, Source, Sync,

@@ -92,6 +92,8 @@ pub struct Sync {
     /// When the mirror was last as the origin.
     pub fetched_ms: Option<u64>,
     pub error: Option<String>,
+    /// What its folder takes of the disk.
+    pub bytes: u64,
 }
 
 /// A revision that is pinned.

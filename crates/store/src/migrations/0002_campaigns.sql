@@ -122,7 +122,9 @@ CREATE TABLE campaign (
     created_ms  INTEGER NOT NULL,
     updated_ms  INTEGER NOT NULL,
     published_ms INTEGER,
-    closed_ms   INTEGER
+    closed_ms   INTEGER,
+    -- JSON: sentences about patches that can have no changeset.
+    refused     TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 CREATE TABLE changeset (

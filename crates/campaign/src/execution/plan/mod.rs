@@ -44,6 +44,13 @@ pub struct Skipped {
     pub why: String,
 }
 
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = if self.path.is_empty() { "" } else { "/" };
+        write!(f, "`{}{path}{}` is left out: {}", self.repository, self.path, self.why)
+    }
+}
+
 /// Everything that is wrong with the request.
 #[derive(Debug)]
 pub struct PlanError {

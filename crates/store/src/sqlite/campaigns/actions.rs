@@ -341,11 +341,11 @@ impl ActionStore for SqliteCampaigns {
         })
     }
 
-    fn last_execution(&self) -> Result<Option<GroupId>, StoreError> {
-        self.read("read the last execution", |db| {
-            let sql = "SELECT max(group_id) FROM execution";
-            let id = one(db, sql, [], |row| Ok(row.get::<_, Option<Int>>(0)?))?;
-            Ok(id.flatten().map(|id| GroupId(id.0)))
+    fn executions_to_write(&self) -> Result<Vec<GroupId>, StoreError> {
+        self.read("list executions that are not written down", |db| {
+            let sql = "SELECT g.group_id FROM job_group g LEFT JOIN execution e USING (group_id)
+                       WHERE e.group_id IS NULL ORDER BY g.group_id LIMIT 1000";
+            all(db, sql, [], |row| Ok(GroupId(row.get::<_, Int>(0)?.0)))
         })
     }
 

@@ -150,11 +150,16 @@ impl CampaignStore for SqliteCampaigns {
         at: WallMs,
     ) -> Result<bool, StoreError> {
         self.write("apply a patch set", |db| {
+            let refused: Vec<String> = rows
+                .iter()
+                .filter_map(|row| Some(format!("{}: {}", row.repository, row.refused.as_ref()?)))
+                .take(100)
+                .collect();
             let applied = run(
                 db,
-                "UPDATE campaign SET applied_id = ?2, updated_ms = ?3
+                "UPDATE campaign SET applied_id = ?2, updated_ms = ?3, refused = ?4
                  WHERE campaign_id = ?1 AND patch_set_id = ?2 AND closed_ms IS NULL",
-                [Int(id.0), Int(set.0), Int(at.0)],
+                params![Int(id.0), Int(set.0), Int(at.0), Json(refused)],
             )?;
             if applied == 0 {
                 return Ok(false);
@@ -321,12 +326,22 @@ impl CampaignStore for SqliteCampaigns {
         self.write("change what is wanted", |db| {
             for wished in changesets {
                 let Some(mut known) = changeset_by_id(db, wished.id)? else { continue };
+                let before = known.clone();
+                known.work.next_sync = wished.work.next_sync;
+                let only_look = known.work.next_sync != before.work.next_sync;
                 known.publication = wished.publication;
                 known.close = wished.close;
                 known.detached = wished.detached;
                 known.work.overwrite.clone_from(&wished.work.overwrite);
-                known.work.next_sync = wished.work.next_sync;
-                wish(db, &mut known, wished.updated)?;
+                let same = Work { next_sync: before.work.next_sync, ..known.work.clone() } == before.work
+                    && (known.publication, known.close, known.detached)
+                        == (before.publication, before.close, before.detached);
+                // To look sooner is no reason to try again what failed; the same wish again is.
+                if same && only_look {
+                    put(db, &known)?;
+                } else {
+                    wish(db, &mut known, wished.updated)?;
+                }
             }
             Ok(())
         })

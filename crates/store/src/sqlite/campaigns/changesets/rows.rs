@@ -8,7 +8,7 @@ use super::super::{Boxed, Int, Json, patch_sets, run};
 
 pub(super) const CAMPAIGN: &str = "
     SELECT campaign_id, name, description, branch, patch_set_id, applied_id, publication, author, created_ms, updated_ms,
-           published_ms, closed_ms
+           published_ms, closed_ms, refused
     FROM campaign";
 
 fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<WallMs>> {
@@ -30,6 +30,7 @@ pub(super) fn campaign(row: &Row<'_>) -> Result<Campaign, Boxed> {
         updated: WallMs(row.get::<_, Int>(9)?.0),
         published: time(row, 10)?,
         closed: time(row, 11)?,
+        refused: row.get::<_, Json<_>>(12)?.0,
     })
 }
 

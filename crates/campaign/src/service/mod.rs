@@ -1,0 +1,211 @@
+//! What doors may ask for: actions, campaigns and the server's own settings, with every rule that holds on all doors.
+//!
+//! Requests change what is wanted and return. The rest is reconcilers, which compare what is with what should be, and may run at
+//! any time, twice, after any crash.
+
+mod actions;
+mod burndown;
+mod campaigns;
+mod finish;
+mod hosts;
+mod publish;
+mod saved_searches;
+mod schedule;
+mod site;
+mod triggers;
+mod vault;
+mod work;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use blobs::Cas;
+use dispatcher::{Clock, Dispatcher, StoreError};
+use model::{CampaignId, ChangesetId, GroupId, WallMs};
+use parking_lot::Mutex;
+use spec::Diagnostic;
+use tokio::sync::{Notify, broadcast};
+
+use crate::action::ActionStore;
+use crate::changeset::CampaignStore;
+use crate::patch_set::PatchSetStore;
+use crate::saved_search::SavedSearchStore;
+use crate::scope::Searcher;
+use crate::site::{Role, SiteStore};
+
+pub use actions::{NewRun, SettingsChange};
+pub use burndown::{Burndown, burndown};
+pub use campaigns::{CampaignChange, NewCampaign, NewPatch};
+pub use hosts::{CodeHostChange, Connect};
+pub use schedule::{Schedule, ScheduleError};
+pub use site::NewToken;
+pub use vault::Vault;
+
+/// All of the campaigns' half of the store.
+pub trait Store:
+    ActionStore + SavedSearchStore + PatchSetStore + CampaignStore + SiteStore
+{
+}
+
+impl<T: ActionStore + SavedSearchStore + PatchSetStore + CampaignStore + SiteStore> Store for T {}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub name: String,
+    pub role: Role,
+}
+
+/// Why a request changes nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("there is no {0}")]
+    NotFound(String),
+    #[error("{message}")]
+    Invalid {
+        message: String,
+        /// Where in a definition.
+        diagnostics: Vec<Diagnostic>,
+    },
+    #[error("{0}")]
+    Conflict(String),
+    #[error("this needs the role `{}`; yours is `{}`", .needs.name(), .has.name())]
+    Forbidden { needs: Role, has: Role },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Refusal {
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), diagnostics: Vec::new() }
+    }
+}
+
+/// Something that a person may be looking at has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    Execution(GroupId),
+    Campaign(CampaignId),
+    Actions,
+    Site,
+}
+
+/// Everything that requests and reconcilers share.
+pub struct Service {
+    pub dispatcher: Dispatcher,
+    pub cas: Arc<Cas>,
+    pub store: Arc<dyn Store>,
+    pub searcher: Arc<Searcher>,
+    /// Where people find the server, for links.
+    pub url: String,
+    vault: Vault,
+    clock: Box<dyn Clock>,
+    connect: Connect,
+    connected: hosts::Connected,
+    changed: broadcast::Sender<Changed>,
+    /// Rung when a patch set, a campaign or a changeset may need work.
+    work: Notify,
+    /// Rung when a schedule or a saved search changed.
+    triggers: Notify,
+    /// Rung when repositories may need a fetch.
+    fetch: Notify,
+    /// Changesets that a worker has.
+    in_hand: Mutex<HashSet<ChangesetId>>,
+    repositories_bytes_max: u64,
+}
+
+/// What a [`Service`] is made of.
+pub struct Parts {
+    pub dispatcher: Dispatcher,
+    pub cas: Arc<Cas>,
+    pub store: Arc<dyn Store>,
+    pub searcher: Arc<Searcher>,
+    pub url: String,
+    pub vault: Vault,
+    pub clock: Box<dyn Clock>,
+    pub connect: Connect,
+    /// Most bytes of mirrors.
+    pub repositories_bytes_max: u64,
+}
+
+impl Service {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let (changed, _) = broadcast::channel(1024);
+        Arc::new(Self {
+            dispatcher: parts.dispatcher,
+            cas: parts.cas,
+            store: parts.store,
+            searcher: parts.searcher,
+            url: parts.url,
+            vault: parts.vault,
+            clock: parts.clock,
+            connect: parts.connect,
+            connected: hosts::Connected::default(),
+            changed,
+            work: Notify::new(),
+            triggers: Notify::new(),
+            fetch: Notify::new(),
+            in_hand: Mutex::default(),
+            repositories_bytes_max: parts.repositories_bytes_max,
+        })
+    }
+
+    /// Starts the reconcilers. They end when `stop` does.
+    pub fn start(self: &Arc<Self>, stop: &tokio_util::sync::CancellationToken) {
+        let spawn = |work: futures::future::BoxFuture<'static, ()>| {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::select! { () = work => {}, () = stop.cancelled() => {} }
+            });
+        };
+        spawn(Box::pin(finish::run(self.clone())));
+        spawn(Box::pin(work::run(self.clone())));
+        spawn(Box::pin(triggers::run(self.clone())));
+        spawn(Box::pin(hosts::run(self.clone())));
+    }
+
+    pub fn changes(&self) -> broadcast::Receiver<Changed> {
+        self.changed.subscribe()
+    }
+
+    pub fn now(&self) -> WallMs {
+        self.clock.now().wall
+    }
+
+    fn tell(&self, changed: Changed) {
+        // Nobody looks: that is fine.
+        let _ = self.changed.send(changed);
+    }
+
+    /// Runs what blocks, as every call of the store does.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let service = self.clone();
+        let done = tokio::task::spawn_blocking(move || run(&service)).await;
+        done.expect("what runs here does not panic, and the runtime outlives it")
+    }
+}
+
+impl Caller {
+    /// Refuses whoever has a smaller role.
+    pub fn needs(&self, role: Role) -> Result<(), Refusal> {
+        if self.role >= role {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden { needs: role, has: self.role })
+    }
+}
+
+/// A name that people type and that stands in URLs.
+fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !name.is_empty() && name.len() <= 128 && name.chars().all(fine) {
+        return Ok(());
+    }
+    Err(Refusal::invalid(format!(
+        "`{}` is not a name of {what}: use up to 128 letters, digits, `.`, `_` and `-`",
+        name.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
+    )))
+}

@@ -1,0 +1,112 @@
+//! Secrets and access tokens.
+
+use std::sync::Arc;
+
+use model::AccessTokenId;
+
+use super::{Caller, Changed, Refusal, Service};
+use crate::site::{AccessTokenRow, Role, SecretRow};
+
+/// A token that was just made. This is the only time that its secret is seen.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    pub token: String,
+    pub row: AccessTokenRow,
+}
+
+/// Longest value of a secret.
+const SECRET_BYTES: usize = 64 * 1024;
+
+/// How old the note of a token's last use may be.
+const USED_NOTE_MS: u64 = 60_000;
+
+impl Service {
+    pub async fn set_secret(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &str,
+        value: &str,
+    ) -> Result<SecretRow, Refusal> {
+        caller.needs(Role::Admin)?;
+        let fine = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let good = name.chars().all(fine) && name.starts_with(|c: char| c.is_ascii_uppercase());
+        if !good || name.len() > 128 {
+            return Err(Refusal::invalid(format!(
+                "`{}` is not a secret's name: use capital letters, digits and `_`, a letter first",
+                name.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
+            )));
+        }
+        if value.is_empty() || value.len() > SECRET_BYTES {
+            let most = SECRET_BYTES / 1024;
+            let text = format!("the value of a secret has 1 byte to {most} KiB");
+            return Err(Refusal::invalid(text));
+        }
+        let sealed = self.vault.seal(&format!("secret/{name}"), value.as_bytes());
+        let (name, now) = (name.to_owned(), self.now());
+        let kept = self.blocking(move |it| it.store.put_secret(&name, &sealed, now)).await?;
+        self.tell(Changed::Site);
+        Ok(kept)
+    }
+
+    pub async fn delete_secret(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        caller.needs(Role::Admin)?;
+        let of = name.to_owned();
+        if !self.blocking(move |it| it.store.delete_secret(&of)).await? {
+            return Err(Refusal::NotFound(format!("secret `{name}`")));
+        }
+        self.tell(Changed::Site);
+        Ok(())
+    }
+
+    pub async fn create_token(
+        self: &Arc<Self>,
+        caller: &Caller,
+        name: &str,
+        role: Role,
+    ) -> Result<NewToken, Refusal> {
+        caller.needs(Role::Admin)?;
+        super::check_name("an access token", name)?;
+        let token = format!("phx_{}", hex::encode(rand::random::<[u8; 32]>()));
+        let digest = digest(&token);
+        let (name, by, now) = (name.to_owned(), caller.name.clone(), self.now());
+        let row = self
+            .blocking(move |it| it.store.create_access_token(&name, role, &digest, &by, now))
+            .await?;
+        self.tell(Changed::Site);
+        Ok(NewToken { token, row })
+    }
+
+    pub async fn delete_token(
+        self: &Arc<Self>,
+        caller: &Caller,
+        id: AccessTokenId,
+    ) -> Result<(), Refusal> {
+        caller.needs(Role::Admin)?;
+        if !self.blocking(move |it| it.store.delete_access_token(id)).await? {
+            return Err(Refusal::NotFound(format!("access token {id}")));
+        }
+        self.tell(Changed::Site);
+        Ok(())
+    }
+
+    /// Whom a token belongs to.
+    pub async fn caller(self: &Arc<Self>, token: &str) -> Result<Option<Caller>, Refusal> {
+        let (digest, now) = (digest(token), self.now());
+        self.blocking(move |it| {
+            let Some(row) = it.store.access_token(&digest)? else { return Ok(None) };
+            if row.last_used.is_none_or(|used| used.0 + USED_NOTE_MS < now.0) {
+                it.store.put_token_used(row.id, now)?;
+            }
+            Ok(Some(Caller { name: row.name, role: row.role }))
+        })
+        .await
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    *blake3::hash(token.as_bytes()).as_bytes()
+}
