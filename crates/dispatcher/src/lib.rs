@@ -27,7 +27,10 @@ pub use clock::{Clock, SystemClock};
 pub use gate::{Batch, Gate, Release};
 pub use jobs::{AppendReply, CompleteReply, GrantedJob, LogRead, RetryReply};
 pub use runners::PollReply;
-pub use store::{AttemptView, GroupView, JobFilter, JobView, NullStore, Reader, Store, StoreError};
+pub use store::{
+    AttemptView, GroupCounts, GroupView, JobFilter, JobStanding, JobView, NullStore, Reader, Store,
+    StoreError,
+};
 
 /// What happened, after it is durable. Subscribers that fall behind miss events and look at the store instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

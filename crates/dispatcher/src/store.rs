@@ -1,5 +1,6 @@
 //! What the dispatcher needs of a store. Implemented in the crate `store`, and nowhere else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::{Change, Snapshot};
@@ -42,6 +43,17 @@ pub trait Reader: Send + Sync {
     /// Jobs by id from `after`, at most `limit`.
     fn jobs(&self, filter: JobFilter) -> Result<Vec<JobView>, StoreError>;
 
+    /// How many jobs a filter finds in all, whatever `after` and `limit` say.
+    fn count_jobs(&self, filter: JobFilter) -> Result<u64, StoreError>;
+
+    /// How many jobs of each of these groups stand where, in their order.
+    fn group_counts(&self, groups: &[GroupId]) -> Result<Vec<GroupCounts>, StoreError>;
+
+    /// The last attempt that is over of each of these jobs.
+    fn last_attempts(&self, jobs: &[JobId]) -> Result<Vec<AttemptView>, StoreError>;
+
+    fn groups_by_id(&self, ids: &[GroupId]) -> Result<Vec<GroupView>, StoreError>;
+
     fn attempts(&self, job: JobId) -> Result<Vec<AttemptView>, StoreError>;
 
     fn attempt(&self, job: JobId, number: AttemptNumber)
@@ -56,10 +68,33 @@ pub trait Reader: Send + Sync {
     fn groups(&self, before: Option<GroupId>, limit: usize) -> Result<Vec<GroupView>, StoreError>;
 }
 
+/// Where the jobs of a group stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupCounts {
+    pub queued: u64,
+    pub running: u64,
+    /// By the name of the outcome.
+    pub finished: BTreeMap<String, u64>,
+    /// Jobs whose last attempt has an output of this name: `patch`.
+    pub with_patch: u64,
+}
+
+/// Where a job stands, as filters name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStanding {
+    Queued,
+    Running,
+    /// Over, with an outcome of these names.
+    Finished(&'static [&'static str]),
+}
+
 /// Which jobs to list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct JobFilter {
     pub group: Option<GroupId>,
+    pub standing: Option<JobStanding>,
+    /// A part of the repository's name or of the path in it.
+    pub workspace: String,
     /// Ids above this one.
     pub after: Option<JobId>,
     /// Newest first instead.
@@ -117,6 +152,22 @@ impl Reader for NullStore {
     }
 
     fn jobs(&self, _: JobFilter) -> Result<Vec<JobView>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn count_jobs(&self, _: JobFilter) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn group_counts(&self, groups: &[GroupId]) -> Result<Vec<GroupCounts>, StoreError> {
+        Ok(vec![GroupCounts::default(); groups.len()])
+    }
+
+    fn last_attempts(&self, _: &[JobId]) -> Result<Vec<AttemptView>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn groups_by_id(&self, _: &[GroupId]) -> Result<Vec<GroupView>, StoreError> {
         Ok(Vec::new())
     }
 

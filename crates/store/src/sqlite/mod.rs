@@ -83,3 +83,16 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     configure(&connection, false)?;
     Ok(connection)
 }
+
+/// A pattern for `LIKE … ESCAPE '\'` that finds a part of a text.
+fn part(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -1,9 +1,11 @@
 //! Readers: any number of connections that see only what is committed.
 
+mod jobs;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dispatcher::{AttemptView, GroupView, JobFilter, JobView, Reader, StoreError};
+use dispatcher::{AttemptView, GroupCounts, GroupView, JobFilter, JobView, Reader, StoreError};
 use model::{
     AttemptNumber, AttemptRecord, Cancel, Evidence, GroupId, GroupState, JobId, JobState, NewGroup,
     NewJob, Priority, RunnerName, WallMs,
@@ -175,43 +177,37 @@ impl Reader for SqliteReader {
     }
 
     fn jobs(&self, filter: JobFilter) -> Result<Vec<JobView>, StoreError> {
-        self.with("list jobs", |db| {
-            let (mut first, mut last) = (0i64, i64::MAX);
-            if let Some(group) = filter.group {
-                // A group's jobs have consecutive ids, so no index is needed.
-                let range: Option<(i64, i64)> = db
-                    .prepare_cached("SELECT first_job, jobs FROM job_group WHERE group_id = ?")?
-                    .query_row([group.0 as i64], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                let Some((start, count)) = range else { return Ok(Vec::new()) };
-                (first, last) = (start, start + count - 1);
-            }
-            if let Some(after) = filter.after {
-                if filter.newest_first {
-                    last = last.min(after.0 as i64 - 1);
-                } else {
-                    first = first.max(after.0 as i64 + 1);
-                }
-            }
-            let order = if filter.newest_first { "DESC" } else { "ASC" };
+        self.with("list jobs", |db| jobs::list(db, &filter))
+    }
+
+    fn count_jobs(&self, filter: JobFilter) -> Result<u64, StoreError> {
+        self.with("count jobs", |db| jobs::count(db, &filter))
+    }
+
+    fn group_counts(&self, groups: &[GroupId]) -> Result<Vec<GroupCounts>, StoreError> {
+        self.with("count the jobs of groups", |db| {
+            groups.iter().map(|group| jobs::group_counts(db, *group)).collect()
+        })
+    }
+
+    fn last_attempts(&self, jobs: &[JobId]) -> Result<Vec<AttemptView>, StoreError> {
+        self.with("read attempts", |db| {
             let sql = format!(
-                "-- source: store/sqlite/read.rs jobs\n{JOB} WHERE s.job_id BETWEEN ? AND ?
-                 ORDER BY s.job_id {order} LIMIT ?"
+                "-- source: store/sqlite/read.rs last_attempts\n{ATTEMPT} a WHERE job_id IN (SELECT value FROM json_each(?))
+                 AND number = (SELECT max(number) FROM attempt l WHERE l.job_id = a.job_id)"
             );
-            let mut statement = db.prepare_cached(&sql)?;
-            let mut rows = statement.query([first, last, filter.limit as i64])?;
-            let mut found = Vec::new();
-            let mut bytes = 0;
-            while let Some(row) = rows.next()? {
-                let view = job_view(row)?;
-                bytes += view.job.payload.len();
-                found.push(view);
-                // A page of large jobs is a short one.
-                if bytes > PAGE_BYTES {
-                    break;
-                }
-            }
-            Ok(found)
+            let ids: Vec<u64> = jobs.iter().map(|id| id.0).collect();
+            all(db, &sql, [serde_json::to_string(&ids)?], attempt_view)
+        })
+    }
+
+    fn groups_by_id(&self, ids: &[GroupId]) -> Result<Vec<GroupView>, StoreError> {
+        self.with("read groups", |db| {
+            let sql = format!(
+                "-- source: store/sqlite/read.rs groups_by_id\n{GROUP} WHERE group_id IN (SELECT value FROM json_each(?))"
+            );
+            let ids: Vec<u64> = ids.iter().map(|id| id.0).collect();
+            all(db, &sql, [serde_json::to_string(&ids)?], |row| group_view(db, row))
         })
     }
 

@@ -333,7 +333,8 @@ impl CampaignStore for SqliteCampaigns {
                 known.close = wished.close;
                 known.detached = wished.detached;
                 known.work.overwrite.clone_from(&wished.work.overwrite);
-                let same = Work { next_sync: before.work.next_sync, ..known.work.clone() } == before.work
+                let same = Work { next_sync: before.work.next_sync, ..known.work.clone() }
+                    == before.work
                     && (known.publication, known.close, known.detached)
                         == (before.publication, before.close, before.detached);
                 // To look sooner is no reason to try again what failed; the same wish again is.

@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::part;
 use super::read::{Boxed, SqliteReader, all};
 
 type OnFatal = Box<dyn Fn(&StoreError) + Send + Sync>;
@@ -151,19 +152,6 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
         let value = serde_json::from_str(text).or_else(|_| word());
         value.map(Self).map_err(|error| FromSqlError::Other(error.into()))
     }
-}
-
-/// A pattern for `LIKE … ESCAPE '\'` that finds a part of a text.
-fn part(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }
 
 /// A LIMIT that asks for one more, to know whether more come.
