@@ -110,14 +110,20 @@ impl Client {
     ) -> Result<Vec<T>, HostError> {
         let mut all = Vec::new();
         let mut next = Some(self.url(path)?);
-        for _ in 0..PAGES {
+        for page in 1..=PAGES {
             let Some(url) = next else { return Ok(all) };
-            let answer = self.send(&Method::GET, url, None).await?;
-            all.extend(list(self.json(&answer.body)?));
+            let answer = self.send(&Method::GET, url.clone(), None).await?;
+            let part = list(self.json(&answer.body)?);
+            let is_last = part.is_empty();
+            all.extend(part);
             next = match next_page(&answer.headers, &self.base) {
-                None => None,
                 Some(Ok(url)) => Some(url),
                 Some(Err(to)) => return Err(self.leads_away(&to)),
+                // Gitea links only some lists; of the others it says how long they are.
+                None if !is_last && total(&answer.headers) > all.len() => {
+                    Some(numbered(url, page + 1))
+                }
+                None => None,
             };
         }
         Err(self.unavailable(format!("a list has more than {PAGES} pages")))
@@ -294,6 +300,17 @@ fn next_page(headers: &HeaderMap, base: &Url) -> Option<Result<Url, Url>> {
     })?;
     let url = base.join(next).ok()?;
     Some(if url.origin() == base.origin() { Ok(url) } else { Err(url) })
+}
+
+fn total(headers: &HeaderMap) -> usize {
+    let total = headers.get("x-total-count").and_then(|total| total.to_str().ok()?.parse().ok());
+    total.unwrap_or(0)
+}
+
+fn numbered(mut url: Url, page: usize) -> Url {
+    let pairs: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| name != "page").collect();
+    url.query_pairs_mut().clear().extend_pairs(pairs).append_pair("page", &page.to_string());
+    url
 }
 
 /// What an error's body says, for people. GitHub, GitLab and Gitea put it in `message` or `error`, as text, lists or objects.

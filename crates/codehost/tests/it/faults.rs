@@ -95,7 +95,6 @@ async fn reads_are_tried_again_and_writes_are_not() {
         let error = host.who().await.unwrap_err();
         assert!(matches!(error, HostError::Unavailable { .. }) && !error.is_final(), "{error:?}");
         assert_eq!(forge.requests() - before, 4, "{dialect:?}");
-        forge.fail_next(0, Fault::Drop);
 
         let (forge, host) = start(dialect);
         for fault in [Fault::status(500), Fault::Drop] {
@@ -212,7 +211,7 @@ async fn hostile_names_and_titles_do_no_harm() {
 }
 
 #[tokio::test]
-async fn concurrent_requests_are_bounded_and_all_served() {
+async fn concurrent_requests_are_all_served() {
     for dialect in DIALECTS {
         let (forge, host) = with_one(dialect).await;
         forge.set_latency(Duration::from_millis(5));

@@ -28,11 +28,16 @@ fn options() -> Options {
     Options { write_distance: Some(Duration::ZERO), retry_pause: Duration::from_millis(1) }
 }
 
-fn host(settings: &Settings, credential: Credential) -> Box<dyn CodeHost> {
+/// What `main` does.
+fn install_tls() {
     static TLS: Once = Once::new();
     TLS.call_once(|| {
         rustls::crypto::aws_lc_rs::default_provider().install_default().expect("only once");
     });
+}
+
+fn host(settings: &Settings, credential: Credential) -> Box<dyn CodeHost> {
+    install_tls();
     connect(settings, credential, &options()).expect("the settings are good")
 }
 

@@ -206,7 +206,13 @@ fn answer(
             let page = number("page").unwrap_or(1).max(1);
             let total = list.len();
             let slice: Vec<_> = list.into_iter().skip((page - 1) * size).take(size).collect();
-            if page * size < total {
+            if dialect == Dialect::Gitea {
+                headers.insert("x-total-count", total.into());
+            }
+            // Gitea links only some of its lists.
+            let is_linked =
+                dialect != Dialect::Gitea || path.ends_with("/pulls") || path.ends_with("/repos");
+            if page * size < total && is_linked {
                 let kept = asked.query.iter().filter(|(name, _)| name != "page");
                 let query = url::form_urlencoded::Serializer::new(String::new())
                     .extend_pairs(kept)
