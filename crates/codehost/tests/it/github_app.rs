@@ -11,7 +11,7 @@ use testkit::code_host::{Dialect, Forge, Options};
 
 use super::{host, new_pull, settings};
 
-fn private_key() -> String {
+pub fn private_key() -> String {
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let der = key.as_der().unwrap();
     let text = STANDARD.encode(der.as_ref());
@@ -19,7 +19,7 @@ fn private_key() -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
-fn app(private_key: String) -> Credential {
+pub fn app(private_key: String) -> Credential {
     Credential::App { app: "12".into(), installation: "34".into(), private_key }
 }
 

@@ -176,7 +176,7 @@ pub(super) fn user(login: &str) -> Value {
 }
 
 fn label(text: &str) -> Value {
-    json!({"id": 1, "name": text, "color": "ededed", "description": null})
+    json!({"id": 1, "name": text, "color": "ededed", "description": ""})
 }
 
 fn review(at: usize, (who, said): &(String, Review), when: &str) -> Value {
