@@ -55,7 +55,7 @@ pub struct Resolved {
 /// Why a repository was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
-    #[error("`{name}` is not a repository name: use letters, digits, `.`, `_`, `-` and `/`")]
+    #[error("`{name}` is not a repository name: use letters, digits, `.`, `_`, `-`, `:` and `/`")]
     BadName { name: String },
     #[error("the repository `{name}` is another one already: {known}")]
     Taken { name: String, known: Source },
@@ -104,7 +104,8 @@ impl Repositories {
     }
 
     fn folder(&self, name: &str) -> PathBuf {
-        self.root.join(name.replace('%', "%25").replace('/', "%2F"))
+        // A colon would part paths in git's environment.
+        self.root.join(name.replace('%', "%25").replace('/', "%2F").replace(':', "%3A"))
     }
 
     fn entry(&self, name: &str) -> Option<Entry> {
@@ -315,7 +316,7 @@ async fn rev_parse(directory: &Path, revision: &str) -> Result<String, GitError>
 
 fn name_is_good(name: &str) -> bool {
     let fine =
-        |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | '~' | '@');
+        |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | '~' | '@' | ':');
     !name.is_empty()
         && name.len() <= limit::DIMENSION_BYTES - 32
         && name.chars().all(fine)
@@ -350,7 +351,7 @@ mod tests {
         let url = format!("file://{}", origin.display());
         all.add("by-url", Source::Url(url)).await.unwrap();
         all.refresh("by-url").await.unwrap();
-        all.add("sent", Source::Uploaded).await.unwrap();
+        all.add("h:80/sent", Source::Uploaded).await.unwrap();
         let bundle = folder.path().join("b.bundle");
         output(
             &origin,
@@ -358,11 +359,11 @@ mod tests {
         )
         .await
         .unwrap();
-        all.unbundle("sent", &bundle).await.unwrap();
-        assert_eq!(all.list().unwrap(), ["by-url", "in/place", "sent"]);
+        all.unbundle("h:80/sent", &bundle).await.unwrap();
+        assert_eq!(all.list().unwrap(), ["by-url", "h:80/sent", "in/place"]);
         let wanted = all.resolve("in/place", None).await.unwrap();
         assert_eq!(wanted.branch, "main");
-        for name in ["in/place", "by-url", "sent"] {
+        for name in ["in/place", "by-url", "h:80/sent"] {
             assert_eq!(all.resolve(name, None).await.unwrap().commit, wanted.commit, "{name}");
             let other = all.resolve(name, Some("refs/heads/other")).await.unwrap();
             assert_eq!((other.branch.as_str(), &other.commit), ("other", &wanted.commit), "{name}");
