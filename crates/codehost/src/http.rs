@@ -17,6 +17,8 @@ use crate::limiter::{Limiter, PATIENCE, Said, said};
 
 /// Longest answer, in bytes.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Longest list, in bytes of all its pages.
+const LIST_BYTES: usize = 256 * 1024 * 1024;
 /// Most pages of one list.
 const PAGES: usize = 1000;
 /// How often a read is tried again.
@@ -110,9 +112,15 @@ impl Client {
     ) -> Result<Vec<T>, HostError> {
         let mut all = Vec::new();
         let mut next = Some(self.url(path)?);
+        let mut bytes = 0;
         for page in 1..=PAGES {
             let Some(url) = next else { return Ok(all) };
             let answer = self.send(&Method::GET, url.clone(), None).await?;
+            bytes += answer.body.len();
+            if bytes > LIST_BYTES {
+                let most = LIST_BYTES / 1024 / 1024;
+                return Err(self.unavailable(format!("a list is longer than {most} MiB")));
+            }
             let part = list(self.json(&answer.body)?);
             let is_last = part.is_empty();
             all.extend(part);

@@ -49,16 +49,28 @@ async fn one(
         let state = state.lock();
         (state.latency, state.dialect)
     };
-    tokio::time::sleep(latency).await;
+    // Half before it is done and half after: a client that is killed meanwhile may find it either way.
+    tokio::time::sleep(latency / 2).await;
+    let answered = done(&state, dialect, head, body).await;
+    tokio::time::sleep(latency / 2).await;
+    answered
+}
+
+async fn done(
+    state: &Shared,
+    dialect: Dialect,
+    head: http::request::Parts,
+    body: Bytes,
+) -> Result<Response<Full<Bytes>>, io::Error> {
     let root = match dialect {
         Dialect::GitHub => "/api/",
         Dialect::GitLab => "/api/v4/",
         Dialect::Gitea => "/api/v1/",
     };
     let path = head.uri.path().to_owned();
-    let fault = fault_of(&state, head.method.as_str(), &path, path.starts_with(root));
+    let fault = fault_of(state, head.method.as_str(), &path, path.starts_with(root));
     let Some(path) = path.strip_prefix(root) else {
-        let response = by_git(&state, http::Request::from_parts(head, body), fault.as_ref()).await;
+        let response = by_git(state, http::Request::from_parts(head, body), fault.as_ref()).await;
         return response.map(|response| response.map(Full::new));
     };
     let query = head.uri.query().unwrap_or_default().as_bytes();
@@ -142,7 +154,9 @@ async fn by_git(
         response.headers_mut().insert("www-authenticate", value);
         return Ok(response);
     }
-    let response = git::serve(&root, request).await;
+    // On its own: what a client began that is killed now is still done, as on a real host.
+    let served = tokio::spawn(async move { git::serve(&root, request).await });
+    let response = served.await.map_err(io::Error::other)?;
     match fault {
         Some(Fault::DoneBut { status }) => Ok(empty(*status)),
         Some(Fault::DoneThenDrop) => Err(io::Error::other("a fault ends this connection")),
