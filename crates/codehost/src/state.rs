@@ -72,12 +72,16 @@ pub(crate) fn prose(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\r' | '\t') || !is_hostile(*c)).collect()
 }
 
-/// A draft, where a host keeps that in the title: the title without its mark.
-pub(crate) fn without_mark<'a>(title: &'a str, marks: &[&str]) -> Option<&'a str> {
-    marks.iter().find_map(|mark| {
+/// The title without its mark, and whether it is a draft, where a host keeps that in the title. Where the host `said` that it is
+/// none, its operator wants other marks and this one belongs to the title.
+pub(crate) fn title_and_draft(title: &str, said: Option<bool>, marks: &[&str]) -> (String, bool) {
+    let title = line(title);
+    let plain = marks.iter().find_map(|mark| {
         let head = title.get(..mark.len())?;
-        head.eq_ignore_ascii_case(mark).then(|| title[mark.len()..].trim_start())
-    })
+        head.eq_ignore_ascii_case(mark).then(|| title[mark.len()..].trim_start().to_owned())
+    });
+    let draft = said.unwrap_or(plain.is_some());
+    (plain.filter(|_| draft).unwrap_or(title), draft)
 }
 
 /// Who is asked to review: people and, written as `org/team` or `team:name`, teams. GitHub's and Gitea's body of the request.
@@ -133,9 +137,13 @@ mod tests {
     fn words_of_hosts() {
         assert_eq!(time_ms("2024-01-01T00:00:00.250+01:00"), 1_704_063_600_250);
         assert_eq!((time_ms("0001-01-01T00:00:00Z"), time_ms("soon")), (0, 0));
-        assert_eq!(without_mark("draft: x", &["Draft: "]), Some("x"));
-        assert_eq!(without_mark("Drafts: x", &["Draft: "]), None);
-        assert_eq!(without_mark("Dräf", &["Draft: "]), None);
+        let read = |title: &str, said| title_and_draft(title, said, &["Draft:", "[Draft]"]);
+        assert_eq!(read("draft: x", None), ("x".to_owned(), true));
+        assert_eq!(read("[Draft] x", Some(true)), ("x".to_owned(), true));
+        assert_eq!(read("Draft: x", Some(false)), ("Draft: x".to_owned(), false));
+        assert_eq!(read("Drafts: x", None), ("Drafts: x".to_owned(), false));
+        assert_eq!(read("x", Some(true)), ("x".to_owned(), true));
+        assert_eq!(read("Dräft", None), ("Dräft".to_owned(), false));
         let names = ["ann", "org/core", "team:web"].map(str::to_owned);
         let want = Reviewers {
             reviewers: vec!["ann".into()],

@@ -15,7 +15,7 @@ use crate::connect::{ConnectError, Options};
 use crate::http::Client;
 use crate::place::{Found, Place, encode};
 use crate::state::{
-    Reviewers, commit, commit_status, line, maybe_ms, prose, review_of, time_ms, without_mark,
+    Reviewers, commit, commit_status, line, maybe_ms, prose, review_of, time_ms, title_and_draft,
 };
 use crate::{
     CheckState, CodeHost, Credential, GitAccess, HostError, HostEvent, Kind, Label,
@@ -149,12 +149,11 @@ impl Gitea {
 
     fn plain(&self, repository: &str, pull: wire::PullRequest) -> Result<PullRequest, HostError> {
         let path = self.place.path(repository)?;
-        let title = line(&pull.title);
-        let draft = pull.draft.unwrap_or_else(|| without_mark(&title, DRAFTS).is_some());
+        let (title, draft) = title_and_draft(&pull.title, pull.draft, DRAFTS);
         Ok(PullRequest {
             external_id: pull.number.to_string(),
             url: self.place.page(&path, "pulls", pull.number),
-            title: without_mark(&title, DRAFTS).filter(|_| draft).unwrap_or(&title).to_owned(),
+            title,
             state: state_of(&pull),
             body: prose(&pull.body.unwrap_or_default()),
             draft,

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::connect::{ConnectError, Options};
 use crate::http::{Client, clean};
 use crate::place::{Found, Place, encode};
-use crate::state::{commit, line, maybe_ms, prose, review_of, time_ms, without_mark};
+use crate::state::{commit, line, maybe_ms, prose, review_of, time_ms, title_and_draft};
 use crate::{
     CheckState, CodeHost, Credential, GitAccess, HostError, HostEvent, Kind, Label,
     ListedRepository, MergeMethod, NewPullRequest, PullRequest, PullRequestState,
@@ -137,15 +137,14 @@ impl GitLab {
         request: wire::MergeRequest,
     ) -> Result<PullRequest, HostError> {
         let path = self.place.path(repository)?;
-        let title = line(&request.title);
-        let draft = request.draft.unwrap_or_else(|| without_mark(&title, DRAFTS).is_some());
+        let (title, draft) = title_and_draft(&request.title, request.draft, DRAFTS);
         let state = state_of(&request);
         let label =
             |text: String| Label { text: line(&text), color: String::new(), description: None };
         Ok(PullRequest {
             external_id: request.iid.to_string(),
             url: self.place.page(&path, "-/merge_requests", request.iid),
-            title: without_mark(&title, DRAFTS).filter(|_| draft).unwrap_or(&title).to_owned(),
+            title,
             body: prose(&request.description.unwrap_or_default()),
             state,
             draft,
