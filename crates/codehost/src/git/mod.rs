@@ -2,6 +2,7 @@
 
 mod command;
 mod commit;
+mod host;
 mod mirror;
 mod repositories;
 mod revision;
@@ -11,6 +12,7 @@ mod tree;
 
 pub use command::{GitError, git, split_credentials, without_password};
 pub use commit::{CommitError, NewCommit, PushError};
+pub(crate) use host::PlainGit;
 pub use repositories::{
     AddError, Facts, HostLink, Repositories, Repository, Resolved, Source, Sync,
 };

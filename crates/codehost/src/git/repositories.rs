@@ -107,7 +107,7 @@ pub struct Resolved {
 /// Why a repository was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
-    #[error("`{name}` is not a repository name: use letters, digits, `.`, `_`, `-` and `/`")]
+    #[error("`{name}` is not a repository name: use letters, digits, `.`, `_`, `-`, `:` and `/`")]
     BadName { name: String },
     #[error("the repository `{name}` is another one already: {known}")]
     Taken { name: String, known: Source },
@@ -166,7 +166,8 @@ impl Repositories {
 
     /// A repository's folder, which may not be there.
     pub(super) fn folder(&self, name: &str) -> PathBuf {
-        self.root.join(name.replace('%', "%25").replace('/', "%2F"))
+        // A colon would part paths in git's environment.
+        self.root.join(name.replace('%', "%25").replace('/', "%2F").replace(':', "%3A"))
     }
 
     pub fn get(&self, name: &str) -> Option<Arc<Repository>> {
@@ -303,7 +304,7 @@ impl Repositories {
 
 fn name_is_good(name: &str) -> bool {
     let fine =
-        |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | '~' | '@');
+        |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '+' | '~' | '@' | ':');
     !name.is_empty()
         && name.len() <= limit::DIMENSION_BYTES - 32
         && name.chars().all(fine)

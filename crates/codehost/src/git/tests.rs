@@ -28,17 +28,17 @@ async fn a_path_a_url_and_a_bundle_resolve_alike() {
     let url = format!("file://{}", origin.display());
     all.add("by-url", Source::Url(url)).await.unwrap();
     all.refresh("by-url", None).await.unwrap();
-    all.add("sent", Source::Uploaded).await.unwrap();
+    all.add("h:80/sent", Source::Uploaded).await.unwrap();
     let bundle = folder.path().join("b.bundle");
     output(&origin, &["bundle", "create", "-q", bundle.to_str().unwrap(), "HEAD", "--branches"])
         .await
         .unwrap();
-    all.unbundle("sent", &bundle).await.unwrap();
+    all.unbundle("h:80/sent", &bundle).await.unwrap();
     let names: Vec<_> = all.list().iter().map(|it| it.name.clone()).collect();
-    assert_eq!(names, ["by-url", "in/place", "sent"]);
+    assert_eq!(names, ["by-url", "h:80/sent", "in/place"]);
     let wanted = all.resolve("in/place", None).await.unwrap();
     assert_eq!(wanted.branch, "main");
-    for name in ["in/place", "by-url", "sent"] {
+    for name in ["in/place", "by-url", "h:80/sent"] {
         assert_eq!(all.resolve(name, None).await.unwrap().commit, wanted.commit, "{name}");
         let other = all.resolve(name, Some("refs/heads/other")).await.unwrap();
         assert_eq!((other.branch.as_str(), &other.commit), ("other", &wanted.commit), "{name}");
