@@ -8,5 +8,8 @@ mod submit;
 
 pub use document::{Document, Mount, Network, Options, Runtime, WorkspaceJob, job_order};
 pub use plan::{Plan, PlanError, PlannedWorkspace, RepositoryInput, Skipped, plan};
-pub use report::{DiffStat, JobReport, Report, ReportError, Result_ as JobResultDocument, report};
+pub use report::{
+    Changeset, DiffStat, JobDetail, JobReport, Report, ReportError, Result_ as JobResultDocument,
+    changesets_of, job_detail, report,
+};
 pub use submit::{QUEUE, Submitted, submit};

@@ -150,6 +150,55 @@ pub fn report(
     })
 }
 
+/// What a job came to, beside its state.
+#[derive(Clone, Debug, Default)]
+pub struct JobDetail {
+    pub exit_code: Option<i32>,
+    pub error: Option<String>,
+    /// Every step came from the cache.
+    pub cached: bool,
+    /// The patch's digest. Absent when nothing changed or the job did not succeed.
+    pub patch: Option<String>,
+    pub diff_stat: DiffStat,
+    pub steps: Vec<StepReport>,
+}
+
+/// Reads what a job came to from its last attempt's outputs.
+pub fn job_detail(cas: &blobs::Cas, view: &JobView, last: Option<&AttemptView>) -> JobDetail {
+    let result = last.and_then(|attempt| read_result(cas, attempt)).unwrap_or_default();
+    let succeeded = matches!(view.state, JobState::Finished { outcome: Outcome::Succeeded, .. });
+    let patch = last.and_then(|attempt| output(attempt, PATCH)).filter(|_| succeeded);
+    JobDetail {
+        exit_code: match &view.state {
+            JobState::Finished { outcome: Outcome::Succeeded, .. } => Some(0),
+            JobState::Finished { outcome: Outcome::Failed { exit }, .. } => Some(*exit),
+            _ => None,
+        },
+        error: error_of(view.id, &view.state, last),
+        cached: !result.steps.is_empty()
+            && result.steps.iter().any(|step| step.state == "cached")
+            && result.steps.iter().all(|step| step.state == "cached" || step.state == "skipped"),
+        patch: patch.map(|digest| digest.to_string()),
+        diff_stat: result.diff_stat,
+        steps: result.steps,
+    }
+}
+
+/// What a job's patch becomes on a code host; nothing when it has none, or when a template cannot be rendered.
+pub fn changesets_of(
+    cas: &blobs::Cas,
+    document: &Document,
+    view: &JobView,
+    last: Option<&AttemptView>,
+) -> Vec<Changeset> {
+    let Some(workspace) = job_order(&view.job.payload) else { return Vec::new() };
+    if job_detail(cas, view, last).patch.is_none() {
+        return Vec::new();
+    }
+    let result = last.and_then(|attempt| read_result(cas, attempt)).unwrap_or_default();
+    render(document, &workspace, &result).unwrap_or_default()
+}
+
 fn job_report(
     dispatcher: &Dispatcher,
     cas: &blobs::Cas,
@@ -170,23 +219,14 @@ fn job_report(
             (outcome.name().to_owned(), attempt)
         }
     };
-    let result = last.as_ref().and_then(|attempt| read_result(cas, attempt)).unwrap_or_default();
-    let succeeded = matches!(view.state, JobState::Finished { outcome: Outcome::Succeeded, .. });
-    let patch = last.as_ref().and_then(|attempt| output(attempt, PATCH)).filter(|_| succeeded);
-    let exit_code = match &view.state {
-        JobState::Finished { outcome: Outcome::Succeeded, .. } => Some(0),
-        JobState::Finished { outcome: Outcome::Failed { exit }, .. } => Some(*exit),
-        _ => None,
-    };
-    let cached = !result.steps.is_empty()
-        && result.steps.iter().any(|step| step.state == "cached")
-        && result.steps.iter().all(|step| step.state == "cached" || step.state == "skipped");
-    let mut error = error_of(view.id, &view.state, last.as_ref());
+    let JobDetail { exit_code, mut error, cached, patch, diff_stat, steps } =
+        job_detail(cas, view, last.as_ref());
     let mut changesets = Vec::new();
     if let (Some(document), Some(workspace)) = (document, &workspace)
-        && succeeded
         && patch.is_some()
     {
+        let result = last.as_ref().and_then(|attempt| read_result(cas, attempt));
+        let result = result.unwrap_or_default();
         match render(document, workspace, &result) {
             Ok(rendered) => changesets = rendered,
             // The steps are done and their patch is good; what to call it is not known.
@@ -205,13 +245,13 @@ fn job_report(
         attempts: view.attempts,
         cached,
         duration_ms: last.as_ref().map(|a| a.record.ended.0.saturating_sub(a.record.started.0)),
-        diff_stat: patch.map(|_| result.diff_stat.clone()),
-        patch: patch.map(|digest| digest.to_string()),
+        diff_stat: patch.is_some().then_some(diff_stat),
+        patch,
         runner: match &view.state {
             JobState::Running { runner, .. } => Some(runner.to_string()),
             _ => last.as_ref().map(|attempt| attempt.record.runner.to_string()),
         },
-        steps: result.steps,
+        steps,
         changesets,
     })
 }

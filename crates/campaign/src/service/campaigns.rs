@@ -44,6 +44,15 @@ pub struct CampaignChange {
     pub patch_set: Option<PatchSetId>,
 }
 
+/// Which changesets an operation is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice<'a> {
+    pub changesets: &'a [ChangesetId],
+    /// Over `repository` or `repository@branch`.
+    pub glob: Option<&'a str>,
+    pub all: bool,
+}
+
 /// Most patches that one request may bring.
 const PATCHES_MAX: usize = 50_000;
 
@@ -444,18 +453,16 @@ impl Service {
         Ok(())
     }
 
-    /// Begins an operation over many changesets: those that are named, those that a glob over `repository` or
-    /// `repository@branch` fits, or all.
+    /// Begins an operation over many changesets.
     pub async fn bulk(
         self: &Arc<Self>,
         caller: &Caller,
         id: CampaignId,
         kind: BulkKind,
-        changesets: &[ChangesetId],
-        glob: Option<&str>,
-        all: bool,
+        choice: Choice<'_>,
         text: &str,
     ) -> Result<BulkOperation, Refusal> {
+        let Choice { changesets, glob, all } = choice;
         caller.needs(Role::User)?;
         self.campaign(id).await?;
         if kind == BulkKind::Comment && text.trim().is_empty() {

@@ -22,7 +22,9 @@ pub(super) async fn run(service: Arc<Service>) {
         match service.blocking(Service::finish).await {
             Ok(built) => {
                 for set in built {
-                    set.execution.map(|id| service.tell(Changed::Execution(id)));
+                    if let Some(id) = set.execution {
+                        service.tell(Changed::Execution(id));
+                    }
                     service.work.notify_one();
                     // A schedule may wait for this end.
                     service.triggers.notify_one();
@@ -41,7 +43,9 @@ pub(super) async fn run(service: Arc<Service>) {
                         break;
                     }
                     Ok(Event::JobFinished { group, .. }) => {
-                        group.map(|group| service.tell(Changed::Execution(group)));
+                        if let Some(group) = group {
+                            service.tell(Changed::Execution(group));
+                        }
                     }
                     // Some were missed: look.
                     Err(RecvError::Lagged(_)) => break,

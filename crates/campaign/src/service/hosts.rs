@@ -27,10 +27,12 @@ const FETCH_AGAIN_MS: u64 = 60 * 1000;
 const FETCHES_AT_ONCE: usize = 4;
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 
+type KnownHost = (CodeHostRow, Arc<dyn CodeHost>);
+
 /// Hosts that are connected, with what they were connected by.
 #[derive(Default)]
 pub(super) struct Connected {
-    hosts: Mutex<HashMap<CodeHostId, (CodeHostRow, Arc<dyn CodeHost>)>>,
+    hosts: Mutex<HashMap<CodeHostId, KnownHost>>,
     syncing: Mutex<BTreeSet<CodeHostId>>,
     /// When a fetch of a repository failed last; those that must be fetched now have none.
     tried: Mutex<HashMap<String, WallMs>>,

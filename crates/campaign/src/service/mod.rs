@@ -35,7 +35,7 @@ use crate::site::{Role, SiteStore};
 
 pub use actions::{NewRun, SettingsChange};
 pub use burndown::{Burndown, burndown};
-pub use campaigns::{CampaignChange, NewCampaign, NewPatch};
+pub use campaigns::{CampaignChange, Choice, NewCampaign, NewPatch};
 pub use hosts::{CodeHostChange, Connect};
 pub use schedule::{Schedule, ScheduleError};
 pub use site::NewToken;
