@@ -19,7 +19,7 @@ impl Token {
         Self(*blake3::hash(token.as_bytes()).as_bytes())
     }
 
-    fn accepts(&self, token: &str) -> bool {
+    pub(crate) fn accepts(&self, token: &str) -> bool {
         let digest: [u8; 32] = *blake3::hash(token.as_bytes()).as_bytes();
         self.0.ct_eq(&digest).into()
     }

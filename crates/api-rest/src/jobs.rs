@@ -127,6 +127,7 @@ fn read_list(door: &Door, query: &ListQuery) -> Result<Json<Vec<JobDetail>>, Fai
             after,
             newest_first: query.execution.is_none(),
             limit: page_limit,
+            ..JobFilter::default()
         };
         let page = door.dispatcher.reader().jobs(filter)?;
         let last = page.last().map(|view| view.id);

@@ -3,6 +3,7 @@
 //! It parses, authorises, calls `campaign` and the dispatcher, and converts. Its request and response types are public, and the
 //! command line uses the same ones.
 
+mod actions;
 mod auth;
 mod blobs_door;
 mod executions;
@@ -28,12 +29,14 @@ pub struct Door {
     pub repositories: Arc<codehost::git::Repositories>,
     pub searcher: Arc<campaign::scope::Searcher>,
     pub token: Token,
+    pub service: Arc<campaign::service::Service>,
     /// Whether a request may name a folder of this host as a repository: on loopback only.
     pub local_paths: bool,
 }
 
 /// The routes. Every one but the health check asks for the token.
 pub fn router(door: Arc<Door>) -> Router {
+    let hooked = door.clone();
     let small = DefaultBodyLimit::max(model::limit::REQUEST_BYTES);
     let upload = DefaultBodyLimit::disable();
     let api = Router::new()
@@ -62,7 +65,13 @@ pub fn router(door: Arc<Door>) -> Router {
         )
         .layer(axum::middleware::from_fn_with_state(door.clone(), auth::require))
         .with_state(door);
-    Router::new().route("/healthz", get(|| async { "ok\n" })).nest("/api/v1", api)
+    // A code host signs what it sends, and a pipeline has an access token of its own.
+    let hooks = Router::new()
+        .route("/api/v1/actions/{name}/run", post(actions::run))
+        .route("/api/v1/webhooks/{host}", post(actions::webhook))
+        .layer(DefaultBodyLimit::max(model::limit::REQUEST_BYTES))
+        .with_state(hooked);
+    Router::new().route("/healthz", get(|| async { "ok\n" })).nest("/api/v1", api).merge(hooks)
 }
 
 /// A wait that a client asked for, in seconds.

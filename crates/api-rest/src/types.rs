@@ -59,6 +59,12 @@ pub struct CreatedExecution {
     pub workspaces: Vec<String>,
 }
 
+/// The answer to `POST /actions/{name}/run`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StartedAction {
+    pub execution: u64,
+}
+
 /// An execution in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -50,7 +50,7 @@ impl Service {
     ) -> Result<Action, Refusal> {
         caller.needs(Role::User)?;
         super::check_name("an action", name)?;
-        let parsed = parse(name, text)?;
+        let parsed = parse_definition(name, text)?;
         let (of, text) = (name.to_owned(), text.to_owned());
         let (by, now) = (caller.name.clone(), self.now());
         let made = self
@@ -72,7 +72,7 @@ impl Service {
     ) -> Result<Action, Refusal> {
         caller.needs(Role::User)?;
         let known = self.action(id).await?;
-        let parsed = parse(&known.name, text)?;
+        let parsed = parse_definition(&known.name, text)?;
         let (text, by, now) = (text.to_owned(), caller.name.clone(), self.now());
         let changed = self
             .blocking(move |it| {
@@ -155,7 +155,7 @@ impl Service {
 
     /// What an action would run on now; nothing is run.
     pub async fn preview_scope(self: &Arc<Self>, name: &str, text: &str) -> Result<Plan, Refusal> {
-        let parsed = parse(name, text)?;
+        let parsed = parse_definition(name, text)?;
         self.plan(&parsed, None).await
     }
 
@@ -182,7 +182,7 @@ impl Service {
     ) -> Result<GroupId, Refusal> {
         caller.needs(Role::User)?;
         let action = self.action(id).await?;
-        let parsed = parse(&action.name, &action.text)?;
+        let parsed = parse_definition(&action.name, &action.text)?;
         let plan = self.plan(&parsed, run.only.as_ref()).await?;
         if plan.workspaces.is_empty() {
             return Err(Refusal::invalid("no repository of the scope needs a run"));
@@ -251,7 +251,7 @@ impl Service {
 }
 
 /// Reads a definition. On a server there is nobody's environment and nobody's folder.
-pub(super) fn parse(name: &str, text: &str) -> Result<Parsed, Refusal> {
+pub fn parse_definition(name: &str, text: &str) -> Result<Parsed, Refusal> {
     let parsed = spec::parse_named(FILE, text.as_bytes(), name).map_err(broken)?;
     let mut diagnostics = Vec::new();
     for (index, step) in parsed.spec.steps.iter().enumerate() {

@@ -262,22 +262,29 @@ impl Service {
         patch: PatchId,
     ) -> Result<(), Refusal> {
         caller.needs(Role::User)?;
-        let (campaign, changeset) = self
+        let changeset = self
             .blocking(move |it| -> Result<_, Refusal> {
                 let unknown = || Refusal::NotFound(format!("patch {patch}"));
                 let known = it.store.patch(patch)?.ok_or_else(unknown)?;
-                let campaign = it.store.campaign_of_patch_set(known.set)?;
-                let campaign = campaign.ok_or_else(|| {
-                    Refusal::Conflict("the patch is in no campaign yet".to_owned())
-                })?;
-                let all = it.changesets_of(campaign.id)?;
-                let mine = all.into_iter().find(|it| it.patch == Some(patch) && !it.detached);
-                Ok((campaign, mine.ok_or_else(unknown)?))
+                let mine = it.changeset_of_patch(known.set, patch)?;
+                mine.ok_or_else(|| Refusal::Conflict("the patch is in no campaign yet".to_owned()))
             })
             .await?;
+        let campaign = changeset.campaign;
         self.wish(vec![Changeset { publication: Publication::PullRequest, ..changeset }]).await?;
-        self.tell(Changed::Campaign(campaign.id));
+        self.tell(Changed::Campaign(campaign));
         Ok(())
+    }
+
+    /// The changeset that a patch is wanted for, when its set is in a campaign. Blocks.
+    pub fn changeset_of_patch(
+        &self,
+        set: PatchSetId,
+        patch: PatchId,
+    ) -> Result<Option<Changeset>, Refusal> {
+        let Some(campaign) = self.store.campaign_of_patch_set(set)? else { return Ok(None) };
+        let all = self.changesets_of(campaign.id)?;
+        Ok(all.into_iter().find(|it| it.patch == Some(patch) && !it.detached))
     }
 
     async fn wish(self: &Arc<Self>, mut changesets: Vec<Changeset>) -> Result<(), Refusal> {

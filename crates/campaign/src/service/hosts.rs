@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use codehost::git::{AddError, Facts, HostLink, Repository, Source};
 use codehost::{
-    CodeHost, Credential, GitAccess, HostError, HostEvent, Kind, ListedRepository, Settings,
+    CodeHost, ConnectError, Credential, GitAccess, HostError, HostEvent, Kind, ListedRepository,
+    Settings,
 };
 use futures::StreamExt;
 use model::{CodeHostId, WallMs};
@@ -17,7 +18,7 @@ use crate::site::{CodeHostRow, Role};
 
 /// How settings and a credential become a code host. The wiring passes [`codehost`]'s own.
 pub type Connect =
-    Box<dyn Fn(&Settings, Credential) -> Result<Arc<dyn CodeHost>, HostError> + Send + Sync>;
+    Box<dyn Fn(&Settings, Credential) -> Result<Arc<dyn CodeHost>, ConnectError> + Send + Sync>;
 
 /// How often a host is listed, and a mirror fetched, when no webhook says that it must be.
 const LIST_EVERY_MS: u64 = 30 * 60 * 1000;

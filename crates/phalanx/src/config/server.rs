@@ -27,6 +27,10 @@ pub struct ServerSection {
     pub lease_ms: u64,
     /// Most live jobs.
     pub live_jobs_max: usize,
+    /// Where people find the server, for links; its address when absent.
+    pub external_url: Option<String>,
+    /// Most bytes of all mirrors together.
+    pub repositories_bytes_max: u64,
 }
 
 impl Default for ServerSection {
@@ -40,6 +44,8 @@ impl Default for ServerSection {
             hosts: Vec::new(),
             lease_ms: 60_000,
             live_jobs_max: model::limit::LIVE_JOBS,
+            external_url: None,
+            repositories_bytes_max: 500 << 30,
         }
     }
 }
@@ -70,6 +76,12 @@ pub struct ServerFlags {
     /// Most live jobs
     #[arg(long, env = "PHALANX_LIVE_JOBS_MAX", value_name = "COUNT")]
     live_jobs_max: Option<usize>,
+    /// Where people find the server, for links in pull requests
+    #[arg(long, env = "PHALANX_EXTERNAL_URL", value_name = "URL")]
+    external_url: Option<String>,
+    /// Most bytes of all mirrors together
+    #[arg(long, env = "PHALANX_REPOSITORIES_BYTES_MAX", value_name = "BYTES")]
+    repositories_bytes_max: Option<u64>,
 }
 
 impl ServerFlags {
@@ -84,6 +96,10 @@ impl ServerFlags {
             hosts: if self.hosts.is_empty() { file.hosts } else { self.hosts },
             lease_ms: self.lease_ms.unwrap_or(file.lease_ms),
             live_jobs_max: self.live_jobs_max.unwrap_or(file.live_jobs_max),
+            external_url: self.external_url.or(file.external_url),
+            repositories_bytes_max: self
+                .repositories_bytes_max
+                .unwrap_or(file.repositories_bytes_max),
         }
     }
 }

@@ -89,15 +89,20 @@ impl DataDirectory {
 
     /// The key of lease tokens. Beside the database, not in it.
     pub fn lease_key(&self) -> anyhow::Result<[u8; 32]> {
-        let path = self.root.join("lease-key");
+        self.key("lease-key", "running jobs cannot be recognised without it")
+    }
+
+    /// The key of secrets and credentials. Beside the database, not in it.
+    pub fn secret_key(&self) -> anyhow::Result<[u8; 32]> {
+        self.key("secret-key", "secrets and credentials cannot be read without it")
+    }
+
+    /// A key by its file's name, made at the first start.
+    fn key(&self, name: &str, without: &str) -> anyhow::Result<[u8; 32]> {
+        let path = self.root.join(name);
         if let Ok(bytes) = fs::read(&path) {
             let key: Result<[u8; 32], _> = bytes.try_into();
-            return key.map_err(|_| {
-                anyhow::anyhow!(
-                    "`{}` is damaged; running jobs cannot be recognised without it",
-                    path.display()
-                )
-            });
+            return key.map_err(|_| anyhow::anyhow!("`{}` is damaged; {without}", path.display()));
         }
         let key = rand::random::<[u8; 32]>();
         write_private(&path, &key)?;

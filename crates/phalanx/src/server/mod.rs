@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use campaign::scope::Searcher;
+use campaign::service::{Parts, Service, Vault};
 use dispatcher::{Dispatcher, Reader, Store, SystemClock};
 use tokio_util::sync::CancellationToken;
 
@@ -57,11 +59,9 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let cas = Arc::new(blobs::Cas::open(&data.path("blobs"))?);
     let step_cache = Arc::new(campaign::StepCache::open(&data.path("step-cache"))?);
     let repositories = Arc::new(codehost::git::Repositories::open(&data.path("repositories"))?);
+    let store::Sqlite { jobs, reader, campaigns } = store::open_sqlite(&data.path(""))?;
     let (writer, reader): (Box<dyn Store>, Arc<dyn Reader>) = match store {
-        StoreKind::Sqlite => {
-            let store::Sqlite { jobs, reader, .. } = store::open_sqlite(&data.path(""))?;
-            (Box::new(jobs), Arc::new(reader))
-        }
+        StoreKind::Sqlite => (Box::new(jobs), Arc::new(reader)),
         StoreKind::Null => (Box::new(dispatcher::NullStore), Arc::new(dispatcher::NullStore)),
     };
     let mut config = engine::Config::new(data.lease_key()?);
@@ -69,16 +69,9 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     config.undelivered_ms = config.undelivered_ms.min(section.lease_ms / 2);
     config.runner_gone_ms = section.lease_ms * 2;
     config.live_jobs_max = section.live_jobs_max;
-    let on_fatal = |error: &dispatcher::StoreError| {
-        // Nothing was acknowledged since; what is on the disk decides at the next start (I36).
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        eprintln!(
-            "phalanx: failed to {error}: {cause}; stopping, so that nothing is promised that is not kept"
-        );
-        std::process::exit(70);
-    };
     let clock = Box::new(SystemClock::default());
-    let dispatcher = Dispatcher::start(config, writer, reader, logs, clock, Box::new(on_fatal))?;
+    let dispatcher =
+        Dispatcher::start(config, writer, reader, logs, clock, Box::new(stop_at_once))?;
     if let Some(runner) = data.embedded_runner() {
         // It was in the process that had this data directory before, so it is no more.
         let runner = model::RunnerName::new(&runner);
@@ -96,14 +89,6 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
         api_executor::Tokens::new([runner_token.as_str()]),
         loopback,
     );
-    let rest = api_rest::router(Arc::new(api_rest::Door {
-        dispatcher: dispatcher.clone(),
-        cas,
-        searcher: Arc::new(campaign::scope::Searcher::new(repositories.clone())),
-        repositories,
-        token: api_rest::Token::new(&token),
-        local_paths: loopback,
-    }));
     let stop = CancellationToken::new();
     let listener = tokio::net::TcpListener::bind(section.listen)
         .await
@@ -111,9 +96,49 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let address = listener.local_addr()?;
     let tls = accept::tls(section)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let own_url = || format!("{scheme}://{}", reachable(address));
+    let service = Service::new(Parts {
+        dispatcher: dispatcher.clone(),
+        cas: cas.clone(),
+        store: Arc::new(campaigns.on_fatal(stop_at_once)),
+        searcher: Arc::new(Searcher::new(repositories.clone())),
+        url: section.external_url.clone().unwrap_or_else(own_url),
+        vault: Vault::new(&data.secret_key()?),
+        clock: Box::new(SystemClock::default()),
+        connect: Box::new(connect),
+        repositories_bytes_max: section.repositories_bytes_max,
+    });
+    service.start(&stop);
+    let graphql = Arc::new(api_graphql::Door::new(service.clone(), &token));
+    let rest = api_rest::router(Arc::new(api_rest::Door {
+        dispatcher: dispatcher.clone(),
+        cas,
+        searcher: service.searcher.clone(),
+        repositories,
+        token: api_rest::Token::new(&token),
+        local_paths: loopback,
+        service,
+    }));
+    let rest = rest.merge(api_graphql::router(graphql));
     let doors = accept::Doors { executor, rest, hosts: accept::Hosts::new(section, address) };
     let accepting = tokio::spawn(accept::run(listener, tls, Arc::new(doors), stop.clone()));
     Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme })
+}
+
+/// The store failed. Nothing was acknowledged since; what is on the disk decides at the next start (I36).
+fn stop_at_once(error: &dispatcher::StoreError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    eprintln!(
+        "phalanx: failed to {error}: {cause}; stopping, so that nothing is promised that is not kept"
+    );
+    std::process::exit(70);
+}
+
+fn connect(
+    settings: &codehost::Settings,
+    credential: codehost::Credential,
+) -> Result<Arc<dyn codehost::CodeHost>, codehost::ConnectError> {
+    codehost::connect(settings, credential, &codehost::Options::default()).map(Arc::from)
 }
 
 /// The address at which this host reaches a server that listens on this one.

@@ -32,6 +32,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "api-executor",
         &["model", "engine", "dispatcher", "campaign", "codehost", "blobs", "executor-protocol"],
     ),
+    (
+        "api-graphql",
+        &["model", "engine", "dispatcher", "campaign", "codehost", "blobs", "spec", "search"],
+    ),
     ("api-rest", &["model", "engine", "dispatcher", "campaign", "codehost", "blobs", "spec"]),
     ("runner", &["model", "blobs", "spec", "executor-protocol"]),
     ("testkit", &["model", "engine"]),

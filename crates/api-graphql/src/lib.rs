@@ -1,0 +1,62 @@
+//! The users' door: GraphQL at `/api/graphql`, and at `/.api/graphql`, where Sourcegraph's tools look for it.
+//!
+//! The operations of the prototype and of its campaign API keep their names, arguments and results; what is ours beside them
+//! follows their style. `api/schema.graphql` is this schema, committed.
+
+mod auth;
+mod convert;
+mod http_door;
+mod loaders;
+mod mutation;
+mod page;
+mod query;
+mod status;
+mod subscription;
+mod types;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::dataloader::DataLoader;
+use async_graphql::{Request, Response, Schema};
+use campaign::service::{Caller, Service};
+
+pub use auth::Door;
+pub use http_door::router;
+
+use loaders::Batch;
+use mutation::Mutation;
+use query::Query;
+use subscription::Subscription;
+
+type Graph = Schema<Query, Mutation, Subscription>;
+
+/// Deepest nesting of a query, and most fields, counting each field of a list as often as the list is long.
+const DEPTH: usize = 16;
+const COMPLEXITY: usize = 100_000;
+
+/// The schema without data: its text is `api/schema.graphql`.
+pub fn sdl() -> String {
+    Schema::build(Query::default(), Mutation::default(), Subscription).finish().sdl()
+}
+
+fn schema(service: Arc<Service>) -> Graph {
+    Schema::build(Query::default(), Mutation::default(), Subscription)
+        .data(service)
+        .limit_depth(DEPTH)
+        .limit_complexity(COMPLEXITY)
+        .limit_directives(8)
+        .finish()
+}
+
+impl Door {
+    /// Runs a request with the rights of a caller. Batches of what it loads live as long as the request.
+    pub async fn run(&self, caller: Caller, request: Request) -> Response {
+        self.graph().execute(self.with_data(caller, request)).await
+    }
+
+    fn with_data(&self, caller: Caller, request: Request) -> Request {
+        let batch = DataLoader::new(Batch(self.service().clone()), tokio::spawn);
+        request.data(caller).data(batch.delay(Duration::ZERO).max_batch_size(2000))
+    }
+}

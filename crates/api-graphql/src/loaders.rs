@@ -1,0 +1,173 @@
+//! What many nodes of one answer need is read together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+use async_graphql::{Context, Error, dataloader::DataLoader};
+use campaign::action::{Action, ExecutionFilter, ExecutionRow};
+use campaign::changeset::Campaign;
+use campaign::page::Window;
+use campaign::patch_set::{Patch, PatchSet};
+use campaign::saved_search::SavedSearch;
+use campaign::service::{Refusal, Service};
+use dispatcher::{AttemptView, GroupCounts, GroupView};
+use model::{ActionId, CampaignId, GroupId, JobId, PatchId, PatchSetId, SavedSearchId};
+
+use crate::status;
+
+/// Reads in batches.
+pub(crate) struct Batch(pub Arc<Service>);
+
+/// The loader of a request.
+pub(crate) fn batch<'a>(ctx: &Context<'a>) -> &'a DataLoader<Batch> {
+    ctx.data_unchecked::<DataLoader<Batch>>()
+}
+
+/// A failure that each waiter gets a copy of.
+pub(crate) type Shared = Arc<Refusal>;
+
+pub(crate) fn unshare(error: Shared) -> Error {
+    match Arc::try_unwrap(error) {
+        Ok(refusal) => status::refuse(refusal),
+        Err(shared) => Error::new(shared.to_string()),
+    }
+}
+
+impl Batch {
+    async fn each<K: Send + Copy + Eq + std::hash::Hash + 'static, V: Send + 'static>(
+        &self,
+        keys: &[K],
+        read: impl Fn(&Service, K) -> Result<Option<V>, dispatcher::StoreError> + Send + 'static,
+    ) -> Result<HashMap<K, V>, Shared> {
+        let keys = keys.to_vec();
+        self.0
+            .blocking(move |it| {
+                let mut found = HashMap::new();
+                for key in keys {
+                    if let Some(value) = read(it, key)? {
+                        found.insert(key, value);
+                    }
+                }
+                Ok(found)
+            })
+            .await
+            .map_err(|error: dispatcher::StoreError| Arc::new(error.into()))
+    }
+}
+
+/// The last attempt that is over.
+impl Loader<JobId> for Batch {
+    type Value = Arc<AttemptView>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[JobId]) -> Result<HashMap<JobId, Self::Value>, Shared> {
+        let keys = keys.to_vec();
+        let found = self.0.blocking(move |it| it.dispatcher.reader().last_attempts(&keys)).await;
+        let found = found.map_err(|error| Arc::new(Refusal::from(error)))?;
+        Ok(found.into_iter().map(|attempt| (attempt.job, Arc::new(attempt))).collect())
+    }
+}
+
+/// A group with where its jobs stand.
+impl Loader<GroupId> for Batch {
+    type Value = Arc<(GroupView, GroupCounts)>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[GroupId]) -> Result<HashMap<GroupId, Self::Value>, Shared> {
+        let keys = keys.to_vec();
+        let found = self.0.blocking(move |it| {
+            let groups = it.dispatcher.reader().groups_by_id(&keys)?;
+            let ids: Vec<GroupId> = groups.iter().map(|group| group.id).collect();
+            let counts = it.dispatcher.reader().group_counts(&ids)?;
+            let pairs = groups.into_iter().zip(counts);
+            Ok(pairs.map(|(group, counts)| (group.id, Arc::new((group, counts)))).collect())
+        });
+        found.await.map_err(|error: dispatcher::StoreError| Arc::new(error.into()))
+    }
+}
+
+/// The row of an execution.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RowOf(pub GroupId);
+
+impl Loader<RowOf> for Batch {
+    type Value = ExecutionRow;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[RowOf]) -> Result<HashMap<RowOf, Self::Value>, Shared> {
+        let ids: Vec<GroupId> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.blocking(move |it| it.store.executions_by_id(&ids)).await;
+        let found = found.map_err(|error| Arc::new(Refusal::from(error)))?;
+        Ok(found.into_iter().map(|row| (RowOf(row.execution), row)).collect())
+    }
+}
+
+/// The newest execution of an action.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LastOf(pub ActionId);
+
+impl Loader<LastOf> for Batch {
+    type Value = ExecutionRow;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[LastOf]) -> Result<HashMap<LastOf, Self::Value>, Shared> {
+        self.each(keys, |it, key| {
+            let filter = ExecutionFilter { action: Some(key.0) };
+            let page = it.store.executions(filter, Window { after: None, first: 1 })?;
+            Ok(page.items.into_iter().next())
+        })
+        .await
+    }
+}
+
+impl Loader<ActionId> for Batch {
+    type Value = Action;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[ActionId]) -> Result<HashMap<ActionId, Action>, Shared> {
+        self.each(keys, |it, key| it.store.action(key)).await
+    }
+}
+
+impl Loader<CampaignId> for Batch {
+    type Value = Campaign;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[CampaignId]) -> Result<HashMap<CampaignId, Campaign>, Shared> {
+        self.each(keys, |it, key| it.store.campaign(key)).await
+    }
+}
+
+impl Loader<SavedSearchId> for Batch {
+    type Value = SavedSearch;
+    type Error = Shared;
+
+    async fn load(
+        &self,
+        keys: &[SavedSearchId],
+    ) -> Result<HashMap<SavedSearchId, SavedSearch>, Shared> {
+        self.each(keys, |it, key| it.store.saved_search(key)).await
+    }
+}
+
+impl Loader<PatchSetId> for Batch {
+    type Value = PatchSet;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[PatchSetId]) -> Result<HashMap<PatchSetId, PatchSet>, Shared> {
+        self.each(keys, |it, key| it.store.patch_set(key)).await
+    }
+}
+
+impl Loader<PatchId> for Batch {
+    type Value = Patch;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[PatchId]) -> Result<HashMap<PatchId, Patch>, Shared> {
+        let ids = keys.to_vec();
+        let found = self.0.blocking(move |it| it.store.patches_by_id(&ids)).await;
+        let found = found.map_err(|error| Arc::new(Refusal::from(error)))?;
+        Ok(found.into_iter().collect())
+    }
+}

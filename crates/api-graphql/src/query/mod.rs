@@ -1,0 +1,16 @@
+//! What can be asked.
+
+mod actions;
+mod campaigns;
+mod repositories;
+mod site;
+
+use async_graphql::MergedObject;
+
+#[derive(MergedObject, Default)]
+pub(crate) struct Query(
+    actions::Actions,
+    campaigns::Campaigns,
+    repositories::Repositories,
+    site::Site,
+);
