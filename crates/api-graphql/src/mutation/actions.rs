@@ -18,7 +18,7 @@ use crate::types::search::SavedSearch;
 use crate::types::site::EmptyResponse;
 
 #[derive(Default)]
-pub(crate) struct Actions;
+pub(crate) struct ActionMutations;
 
 /// What is not named stays as it is.
 #[derive(InputObject)]
@@ -47,7 +47,7 @@ fn change<T>(set: Option<T>, clear: Option<bool>) -> Option<Option<T>> {
 }
 
 #[Object]
-impl Actions {
+impl ActionMutations {
     async fn create_action(
         &self,
         ctx: &Context<'_>,
@@ -124,7 +124,7 @@ impl Actions {
         ctx: &Context<'_>,
         saved_search_query: Option<String>,
         saved_search: Option<ID>,
-    ) -> Result<EmptyResponse> {
+    ) -> Result<Option<EmptyResponse>> {
         let ids = match (saved_search, saved_search_query) {
             (Some(id), None) => vec![SavedSearchId(number(&id, Kind::SavedSearch)?)],
             (None, Some(query)) => {
@@ -142,17 +142,17 @@ impl Actions {
         for id in ids {
             service(ctx).run_actions_of(caller(ctx), id).await.map_err(refuse)?;
         }
-        Ok(EmptyResponse::new())
+        Ok(Some(EmptyResponse::new()))
     }
 
     async fn cancel_action_execution(
         &self,
         ctx: &Context<'_>,
         action_execution: ID,
-    ) -> Result<EmptyResponse> {
+    ) -> Result<Option<EmptyResponse>> {
         let id = GroupId(number(&action_execution, Kind::ActionExecution)?);
         service(ctx).cancel_execution(caller(ctx), id).await.map_err(refuse)?;
-        Ok(EmptyResponse::new())
+        Ok(Some(EmptyResponse::new()))
     }
 
     async fn cancel_action_job(&self, ctx: &Context<'_>, action_job: ID) -> Result<ActionJob> {

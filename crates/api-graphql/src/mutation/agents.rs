@@ -22,13 +22,13 @@ use crate::types::job::{ActionJob, ActionJobState};
 use crate::types::site::EmptyResponse;
 
 #[derive(Default)]
-pub(crate) struct Agents;
+pub(crate) struct AgentMutations;
 
 /// Jobs that an agent may have at once, as the prototype's had.
 const SLOTS: u32 = 4;
 
 #[Object]
-impl Agents {
+impl AgentMutations {
     /// `id` is the agent's name; `specs` is what it offers, as `os=Linux cpu=x86-64`.
     async fn register_agent(&self, ctx: &Context<'_>, id: String, specs: String) -> Result<Agent> {
         caller(ctx).needs(Role::User).map_err(refuse)?;
@@ -59,11 +59,15 @@ impl Agents {
     }
 
     /// Its jobs go to others.
-    async fn unregister_agent(&self, ctx: &Context<'_>, agent: ID) -> Result<EmptyResponse> {
+    async fn unregister_agent(
+        &self,
+        ctx: &Context<'_>,
+        agent: ID,
+    ) -> Result<Option<EmptyResponse>> {
         caller(ctx).needs(Role::User).map_err(refuse)?;
         let runner = RunnerName::new(&key(&agent, Kind::Agent)?);
         service(ctx).dispatcher.deregister(DeregisterOp { runner }).await;
-        Ok(EmptyResponse::new())
+        Ok(Some(EmptyResponse::new()))
     }
 
     /// It takes no more jobs, and ends those that it has.

@@ -12,7 +12,7 @@ use crate::types::patch::PatchSet;
 use crate::types::site::EmptyResponse;
 
 #[derive(Default)]
-pub(crate) struct Campaigns;
+pub(crate) struct CampaignMutations;
 
 #[derive(InputObject)]
 pub(crate) struct PatchInput {
@@ -92,7 +92,7 @@ fn changeset_id(id: &ID) -> Result<ChangesetId> {
 }
 
 #[Object]
-impl Campaigns {
+impl CampaignMutations {
     async fn create_patch_set_from_patches(
         &self,
         ctx: &Context<'_>,
@@ -184,10 +184,10 @@ impl Campaigns {
         ctx: &Context<'_>,
         campaign: ID,
         #[graphql(default = false)] close_changesets: bool,
-    ) -> Result<EmptyResponse> {
+    ) -> Result<Option<EmptyResponse>> {
         let id = campaign_id(&campaign)?;
         service(ctx).delete_campaign(caller(ctx), id, close_changesets).await.map_err(refuse)?;
-        Ok(EmptyResponse::new())
+        Ok(Some(EmptyResponse::new()))
     }
 
     async fn close_campaign(

@@ -8,4 +8,9 @@ mod site;
 use async_graphql::MergedObject;
 
 #[derive(MergedObject, Default)]
-pub(crate) struct Mutation(actions::Actions, agents::Agents, campaigns::Campaigns, site::Site);
+pub(crate) struct Mutation(
+    actions::ActionMutations,
+    agents::AgentMutations,
+    campaigns::CampaignMutations,
+    site::SiteMutations,
+);

@@ -11,7 +11,7 @@ use crate::types::repository::{CodeHost, CodeHostKind, Repository};
 use crate::types::site::{AccessToken, EmptyResponse, NewAccessToken, Role, Secret};
 
 #[derive(Default)]
-pub(crate) struct Site;
+pub(crate) struct SiteMutations;
 
 /// At most one credential: a token, a user's name and password, or a GitHub App.
 #[derive(InputObject)]
@@ -74,7 +74,7 @@ fn host_id(id: &ID) -> Result<CodeHostId> {
 }
 
 #[Object]
-impl Site {
+impl SiteMutations {
     async fn add_code_host(&self, ctx: &Context<'_>, input: CodeHostInput) -> Result<CodeHost> {
         let new = input.into_change()?;
         service(ctx).add_code_host(caller(ctx), new).await.map(CodeHost).map_err(refuse)

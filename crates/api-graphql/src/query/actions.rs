@@ -21,10 +21,10 @@ use crate::types::job::{ActionJob, ActionJobState};
 use crate::types::node::{self, Node};
 
 #[derive(Default)]
-pub(crate) struct Actions;
+pub(crate) struct ActionQueries;
 
 #[Object]
-impl Actions {
+impl ActionQueries {
     /// Whatever has this id; nothing when it is not there.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Node>> {
         node::node(ctx, &id).await

@@ -9,10 +9,10 @@ use crate::status;
 use crate::types::campaign::{Campaign, CampaignState};
 
 #[derive(Default)]
-pub(crate) struct Campaigns;
+pub(crate) struct CampaignQueries;
 
 #[Object]
-impl Campaigns {
+impl CampaignQueries {
     /// Newest first; `query` is a part of the name.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn campaigns(

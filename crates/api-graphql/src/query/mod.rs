@@ -9,8 +9,8 @@ use async_graphql::MergedObject;
 
 #[derive(MergedObject, Default)]
 pub(crate) struct Query(
-    actions::Actions,
-    campaigns::Campaigns,
-    repositories::Repositories,
-    site::Site,
+    actions::ActionQueries,
+    campaigns::CampaignQueries,
+    repositories::RepositoryQueries,
+    site::SiteQueries,
 );

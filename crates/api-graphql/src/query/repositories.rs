@@ -15,7 +15,7 @@ use crate::types::repository::{CodeHost, Repository};
 use crate::types::search::{SavedSearch, SearchError, SearchLine, SearchResult, SearchResults};
 
 #[derive(Default)]
-pub(crate) struct Repositories;
+pub(crate) struct RepositoryQueries;
 
 /// The longest that a search from here may take.
 const SEARCH_TIME: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ const LINES_MAX: usize = 20;
 const LINE_BYTES: usize = 500;
 
 #[Object]
-impl Repositories {
+impl RepositoryQueries {
     /// In order of name; `query` is a part of it.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn repositories(

@@ -15,13 +15,13 @@ use crate::status;
 use crate::types::site::{AccessToken, Attention, Secret, ServerStatus, User};
 
 #[derive(Default)]
-pub(crate) struct Site;
+pub(crate) struct SiteQueries;
 
 /// How many misfires, hosts and campaigns are called to attention.
 const ATTENTION: usize = 20;
 
 #[Object]
-impl Site {
+impl SiteQueries {
     async fn viewer(&self, ctx: &Context<'_>) -> User {
         User::named(&caller(ctx).name)
     }
