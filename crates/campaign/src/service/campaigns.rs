@@ -133,7 +133,7 @@ impl Service {
         let taken = || Refusal::Conflict(format!("there is a campaign `{}` already", new.name));
         let made = made.ok_or_else(taken)?;
         self.apply_now(made.id).await?;
-        Ok(made)
+        self.campaign(made.id).await
     }
 
     pub async fn update_campaign(

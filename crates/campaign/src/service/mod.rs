@@ -18,13 +18,16 @@ mod work;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use blobs::Cas;
 use dispatcher::{Clock, Dispatcher, StoreError};
+use futures::future::BoxFuture;
 use model::{CampaignId, ChangesetId, GroupId, WallMs};
 use parking_lot::Mutex;
 use spec::Diagnostic;
 use tokio::sync::{Notify, broadcast};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::action::ActionStore;
 use crate::changeset::CampaignStore;
@@ -48,6 +51,9 @@ pub trait Store:
 }
 
 impl<T: ActionStore + SavedSearchStore + PatchSetStore + CampaignStore + SiteStore> Store for T {}
+
+/// How soon a reconciler that failed starts again.
+const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,16 +158,24 @@ impl Service {
 
     /// Starts the reconcilers. They end when `stop` does.
     pub fn start(self: &Arc<Self>, stop: &tokio_util::sync::CancellationToken) {
-        let spawn = |work: futures::future::BoxFuture<'static, ()>| {
-            let stop = stop.clone();
+        let spawn = |name: &'static str, run: fn(Arc<Self>) -> BoxFuture<'static, ()>| {
+            let (stop, service) = (stop.clone(), self.clone());
             tokio::spawn(async move {
-                tokio::select! { () = work => {}, () = stop.cancelled() => {} }
+                loop {
+                    let task = AbortOnDropHandle::new(tokio::spawn(run(service.clone())));
+                    let Some(ended) = stop.run_until_cancelled(task).await else { return };
+                    // A mistake of ours must not stop the work for good; what it left is looked at anew.
+                    if ended.is_err_and(|error| error.is_panic()) {
+                        tracing::error!("the reconciler of {name} failed and starts again");
+                    }
+                    tokio::time::sleep(RESTART_PAUSE).await;
+                }
             });
         };
-        spawn(Box::pin(finish::run(self.clone())));
-        spawn(Box::pin(work::run(self.clone())));
-        spawn(Box::pin(triggers::run(self.clone())));
-        spawn(Box::pin(hosts::run(self.clone())));
+        spawn("executions", |it| Box::pin(finish::run(it)));
+        spawn("campaigns", |it| Box::pin(work::run(it)));
+        spawn("triggers", |it| Box::pin(triggers::run(it)));
+        spawn("code hosts", |it| Box::pin(hosts::run(it)));
     }
 
     pub fn changes(&self) -> broadcast::Receiver<Changed> {

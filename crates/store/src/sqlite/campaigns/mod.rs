@@ -156,5 +156,5 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
 
 /// A LIMIT that asks for one more, to know whether more come.
 fn one_more(first: usize) -> i64 {
-    i64::try_from(first).unwrap_or(i64::MAX - 1) + 1
+    i64::try_from(first).unwrap_or(i64::MAX).saturating_add(1)
 }
