@@ -1,12 +1,13 @@
-//! The command line's side of `/api/v1/`.
+//! The command line's side of `/api/v1/` and `/api/graphql`.
 
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use api_rest::types::Problem;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// A server and the token that opens it.
 #[derive(Clone)]
@@ -22,6 +23,37 @@ pub struct Client {
 pub struct Refused {
     pub status: u16,
     pub problem: Problem,
+}
+
+#[derive(Deserialize)]
+struct GraphAnswer {
+    #[serde(default)]
+    data: Value,
+    #[serde(default)]
+    errors: Vec<GraphError>,
+}
+
+#[derive(Deserialize)]
+struct GraphError {
+    message: String,
+    #[serde(default)]
+    extensions: GraphExtensions,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GraphExtensions {
+    code: String,
+    diagnostics: Vec<GraphDiagnostic>,
+}
+
+#[derive(Deserialize)]
+struct GraphDiagnostic {
+    line: u32,
+    column: u32,
+    field: String,
+    message: String,
+    hint: Option<String>,
 }
 
 impl Client {
@@ -105,6 +137,32 @@ impl Client {
                 .context("read the server's answer");
         }
         response.json().await.context("read the server's answer")
+    }
+
+    /// Runs a GraphQL operation and gives its data.
+    pub async fn graph(&self, query: &str, variables: Value) -> anyhow::Result<Value> {
+        let url = format!("{}/api/graphql", self.base);
+        let body = json!({ "query": query, "variables": variables });
+        let request = self.http.post(url).bearer_auth(&self.token).json(&body);
+        let response = self.send(request.timeout(Duration::from_secs(300))).await?;
+        let answer: GraphAnswer = response.json().await.context("read the server's answer")?;
+        let Some(error) = answer.errors.into_iter().next() else { return Ok(answer.data) };
+        let status = match error.extensions.code.as_str() {
+            "FORBIDDEN" => 403,
+            "NOT_FOUND" => 404,
+            "CONFLICT" => 409,
+            "INTERNAL" => return Err(anyhow!(error.message)),
+            _ => 422,
+        };
+        let diagnostics = error.extensions.diagnostics.into_iter().map(|it| spec::Diagnostic {
+            file: "definition".to_owned(),
+            at: spec::Position { line: it.line, column: it.column },
+            field: it.field,
+            message: it.message,
+            hint: it.hint,
+        });
+        let problem = Problem { error: error.message, diagnostics: diagnostics.collect() };
+        Err(Refused { status, problem }.into())
     }
 
     pub async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {

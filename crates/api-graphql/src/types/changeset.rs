@@ -175,8 +175,11 @@ impl CampaignChangeset {
         self.0.actual.pull_request.as_ref().map(|_| ExternalChangeset(self.0.clone()))
     }
 
+    /// Why it does not go on.
     async fn error(&self) -> Option<&str> {
-        self.0.work.error.as_deref()
+        let diverged = self.0.phase == domain::Phase::Diverged;
+        let others = "the branch has commits of somebody else; it is left as it is";
+        self.0.work.error.as_deref().or(diverged.then_some(others))
     }
 
     /// Tries since the last that went well.

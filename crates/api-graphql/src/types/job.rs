@@ -434,8 +434,9 @@ impl ActionJob {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
         let execution = self.view.group.map_or_else(String::new, |group| group.to_string());
         Ok(format!(
-            "phalanx execution spec {execution} > spec.yaml && phalanx exec -f spec.yaml --repo {}",
-            quoted(&format!("{place}@{}", workspace.commit))
+            "phalanx execution spec {execution} | phalanx exec -f - --repo {} --branch {}",
+            quoted(&place),
+            workspace.commit
         ))
     }
 

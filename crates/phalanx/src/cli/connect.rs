@@ -36,9 +36,9 @@ impl Connect {
         if let Some(url) = &self.server {
             let local = || live_server(&self.directory(file)).filter(|live| live.url == *url);
             let token = self.token.clone().or_else(|| local().map(|live| live.token));
-            let token = token.ok_or_else(|| {
+            let token = token.or_else(|| super::login::token_for(url)).ok_or_else(|| {
                 BadInput(format!(
-                    "no token for the server {url}: set PHALANX_TOKEN; `phalanx up` prints it"
+                    "no token for the server {url}: set PHALANX_TOKEN or run `phalanx login`; `phalanx up` prints it"
                 ))
             })?;
             return Ok(Some(Live { client: Client::new(url, &token, ca)?, host: None }));

@@ -1,10 +1,13 @@
-//! `phalanx execution list|show|retry|cancel`
+//! `phalanx execution list|show|spec|retry|submit|cancel`
 
 use api_rest::types::{Canceled, ExecutionSummary, Retried};
+use base64::Engine as _;
 use campaign::execution::{JobReport, Report};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::connect::{Connect, Local};
+use super::graph::with;
 use super::output;
 use super::output::say;
 use super::watch;
@@ -46,6 +49,18 @@ enum Verb {
         #[command(flatten)]
         watch: watch::Watch,
     },
+    /// Print the spec that an execution runs
+    Spec {
+        #[command(flatten)]
+        connect: Connect,
+        execution: u64,
+    },
+    /// Take what succeeded though other jobs failed
+    Submit {
+        #[command(flatten)]
+        connect: Connect,
+        execution: u64,
+    },
     /// Stop an execution
     Cancel {
         #[command(flatten)]
@@ -74,6 +89,28 @@ impl Execution {
             Verb::Retry { connect, execution, watch } => {
                 retry(&connect, &file, execution, watch).await
             }
+            Verb::Spec { connect, execution } => {
+                let variables = json!({ "id": node(execution) });
+                let data =
+                    with(&connect, &file, async |client| client.graph(SPEC, variables).await)
+                        .await?;
+                let Some(text) = data["node"]["text"].as_str() else {
+                    let error = format!("there is no execution {execution}");
+                    return Err(super::BadInput(error).into());
+                };
+                Ok(output::print_bytes(text.as_bytes())?)
+            }
+            Verb::Submit { connect, execution } => {
+                let variables = json!({ "id": node(execution) });
+                let data =
+                    with(&connect, &file, async |client| client.graph(SUBMIT, variables).await)
+                        .await?;
+                let set = &data["submitPartialExecution"]["patchSet"];
+                output::print_line(&format!(
+                    "{} patches; `phalanx campaign new NAME --execution {execution}`",
+                    set["patches"]["totalCount"]
+                ))
+            }
             Verb::Cancel { connect, execution } => {
                 let local = Local::open(&connect, &file).await?;
                 let path = format!("executions/{execution}/cancel");
@@ -86,6 +123,17 @@ impl Execution {
             }
         }
     }
+}
+
+const SPEC: &str = "query($id: ID!) { node(id: $id) { ... on ActionExecution { text } } }";
+
+const SUBMIT: &str = "mutation($id: ID!) {
+  submitPartialExecution(actionExecution: $id) { patchSet { patches { totalCount } } }
+}";
+
+/// The id of an execution.
+fn node(execution: u64) -> String {
+    base64::engine::general_purpose::STANDARD.encode(format!("ActionExecution:{execution}"))
 }
 
 fn list(all: &[ExecutionSummary], json: bool) -> anyhow::Result<()> {

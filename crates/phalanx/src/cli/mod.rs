@@ -1,19 +1,29 @@
 //! The command line: noun verb. One file per command; the doc comments are the help.
 
+mod action;
+mod campaign;
+mod changeset;
+mod codehost;
 mod completion;
 mod config;
 mod connect;
 mod doctor;
 mod exec;
 mod execution;
+mod graph;
 mod job;
+mod login;
 mod output;
 mod patches;
 mod progress;
 mod repositories;
 mod runner;
 mod runners;
+mod saved_search;
+mod search;
+mod secret;
 mod server;
+mod token;
 mod up;
 mod watch;
 
@@ -50,6 +60,24 @@ enum Command {
     Execution(execution::Execution),
     /// Look at jobs, their logs and why they wait; retry and cancel them
     Job(job::Job),
+    /// Make, change, run and schedule actions
+    Action(action::Action),
+    /// Make campaigns of patches, publish and close them
+    Campaign(campaign::Campaign),
+    /// Look at the changesets of a campaign, publish and retry them
+    Changeset(changeset::Changeset),
+    /// Find repositories and files
+    Search(search::Search),
+    /// Queries that run again and again, and start actions
+    SavedSearch(saved_search::SavedSearch),
+    /// Where repositories come from and changesets go to
+    Codehost(codehost::Codehost),
+    /// Values that steps may use and nobody sees
+    Secret(secret::Secret),
+    /// Access tokens of people and programs
+    Token(token::Token),
+    /// Keep the token of a server for later commands
+    Login(login::Login),
     /// Check whether this machine can do the work
     Doctor(doctor::Doctor),
     /// Show the configuration
@@ -116,6 +144,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Runner(command) => command.run(file).await,
         Command::Execution(command) => command.run(file).await,
         Command::Job(command) => command.run(file).await,
+        Command::Action(command) => command.run(file).await,
+        Command::Campaign(command) => command.run(file).await,
+        Command::Changeset(command) => command.run(file).await,
+        Command::Search(command) => command.run(file).await,
+        Command::SavedSearch(command) => command.run(file).await,
+        Command::Codehost(command) => command.run(file).await,
+        Command::Secret(command) => command.run(file).await,
+        Command::Token(command) => command.run(file).await,
+        Command::Login(command) => command.run().await,
         Command::Doctor(command) => command.run(file).await,
         Command::Config(command) => command.run(file),
         Command::Bench(command) => command.run().await,
