@@ -30,6 +30,7 @@ pub(crate) async fn raw(cx: Cx, Path(number): Path<u64>, headers: HeaderMap) -> 
         ];
         return Ok((facts, piece.bytes).into_response());
     }
+    let download = cx.params.has("download");
     let first = backend.log(&cx.caller, number, attempt, 0, 0).await.ok_or_else(none)?;
     let total = first.total;
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
@@ -53,13 +54,14 @@ pub(crate) async fn raw(cx: Cx, Path(number): Path<u64>, headers: HeaderMap) -> 
         let next = offset + bytes.as_ref().map_or(most, Vec::len) as u64;
         Some((bytes.map(Bytes::from).ok_or_else(gone), (cx, next)))
     });
-    // SECURITY: a log is never a page of ours, whatever is in it.
+    let how = if download { "attachment" } else { "inline" };
+    // SECURITY: plain text that is never sniffed: a log is never a page of ours, whatever is in it.
     let mut response = Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
         .header(header::CONTENT_LENGTH, end - start)
         .header(header::ACCEPT_RANGES, "bytes")
-        .header(header::CONTENT_DISPOSITION, format!("attachment; filename=\"job-{number}.log\""));
+        .header(header::CONTENT_DISPOSITION, format!("{how}; filename=\"job-{number}.log\""));
     if status == StatusCode::PARTIAL_CONTENT {
         response = response.header(header::CONTENT_RANGE, format!("bytes {start}-{}/{total}", end - 1));
     }
