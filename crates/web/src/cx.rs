@@ -6,7 +6,7 @@ use base64::Engine;
 use http::StatusCode;
 use http::request::Parts;
 use maud::Markup;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -43,11 +43,13 @@ impl Fields {
 
     /// The first value of that name that is not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).find(|value| !value.is_empty())
+        let full = |(found, value): &&(String, String)| found == name && !value.is_empty();
+        self.0.iter().find(full).map(|(_, value)| value.as_str())
     }
 
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.0.iter().filter(|(found, _)| found == name);
+        named.map(|(_, value)| value.as_str()).collect()
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -165,6 +167,11 @@ const IN_PATH: &AsciiSet = &CONTROLS
     .add(b'`')
     .add(b'{')
     .add(b'}');
+
+/// Text as a value of a query string, or an id as a segment.
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
 
 /// A name as one segment of an address.
 pub(crate) fn segment(name: &str) -> String {

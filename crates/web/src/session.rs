@@ -5,10 +5,9 @@ use axum::extract::{FromRequest, Request, State};
 use axum::response::{Html, IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::Door;
-use crate::cx::{Cx, Fields, go, local};
+use crate::cx::{Cx, Fields, encoded, go, local};
 use crate::pages::failure;
 use crate::view::layout;
 
@@ -107,10 +106,6 @@ pub(crate) fn ask_for_token(parts: &Parts) -> Response {
     go(&format!("/login{next}"))
 }
 
-pub(crate) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
 fn over_tls(parts: &Parts) -> bool {
     let forwarded = parts.headers.get("x-forwarded-proto");
     parts.extensions.get::<OverTls>().is_some() || forwarded.is_some_and(|proto| proto == "https")
@@ -181,8 +176,7 @@ pub(crate) async fn logout(_posted: Posted) -> Response {
 
 /// Dark, light, or what the system says; a cookie, so that the server renders it and nothing flashes.
 pub(crate) async fn theme(posted: Posted) -> Response {
-    let back = percent_decode_str(posted.fields.get("back").unwrap_or("/")).decode_utf8_lossy();
-    let mut response = go(&back);
+    let mut response = go(posted.fields.get("back").unwrap_or("/"));
     let text = match posted.fields.get("theme") {
         Some(theme @ ("dark" | "light")) => {
             format!("{THEME}={theme}; SameSite=Strict; Path=/; Max-Age=31536000")

@@ -13,7 +13,6 @@ use crate::types::{Diagnostic, Named};
 use crate::view::form::{Line, Sent, form};
 use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
-use crate::view::list;
 use crate::view::text::{counted, shown};
 
 const EXAMPLE: &str = "name: hello\ndescription: Say hello in every README\non:\n  - repositoriesMatchingQuery: file:README.md\nsteps:\n  - run: echo hello >> README.md\n    container: alpine:3\nchangesetTemplate:\n  title: Hello\n  body: Adds a greeting.\n  branch: hello\n  commit:\n    message: Say hello\n  published: false\n";

@@ -69,7 +69,7 @@ pub(crate) async fn act(Path(name): Path<String>, posted: Posted) -> Answer {
             Text => fields.get(argument).map(Value::from),
             Flag => Some(Value::from(fields.get(argument) == Some("true"))),
             Many => {
-                let all: Vec<&str> = fields.all(argument).collect();
+                let all = fields.all(argument);
                 (!all.is_empty()).then(|| Value::from(all))
             }
         };
