@@ -15,9 +15,21 @@ struct Asset {
 const JS: &str = "text/javascript; charset=utf-8";
 
 const ASSETS: &[Asset] = &[
-    Asset { name: "style.css", kind: "text/css; charset=utf-8", text: include_str!("../assets/style.css") },
-    Asset { name: "parts.css", kind: "text/css; charset=utf-8", text: include_str!("../assets/parts.css") },
-    Asset { name: "viewers.css", kind: "text/css; charset=utf-8", text: include_str!("../assets/viewers.css") },
+    Asset {
+        name: "style.css",
+        kind: "text/css; charset=utf-8",
+        text: include_str!("../assets/style.css"),
+    },
+    Asset {
+        name: "parts.css",
+        kind: "text/css; charset=utf-8",
+        text: include_str!("../assets/parts.css"),
+    },
+    Asset {
+        name: "viewers.css",
+        kind: "text/css; charset=utf-8",
+        text: include_str!("../assets/viewers.css"),
+    },
     Asset { name: "icon.svg", kind: "image/svg+xml", text: include_str!("../assets/icon.svg") },
     Asset { name: "main.js", kind: JS, text: include_str!("../assets/main.js") },
     Asset { name: "live.js", kind: JS, text: include_str!("../assets/live.js") },
@@ -48,6 +60,8 @@ pub(crate) async fn serve(Path((version, name)): Path<(String, String)>) -> Resp
         return (StatusCode::NOT_FOUND, "no such asset\n").into_response();
     };
     // A page of an older server gets today's file, and must not keep it under yesterday's name.
-    let cache = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
-    ([(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, cache)], asset.text).into_response()
+    let cache =
+        if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
+    ([(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, cache)], asset.text)
+        .into_response()
 }

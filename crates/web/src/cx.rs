@@ -90,7 +90,11 @@ impl FromRequestParts<Door> for Cx {
 
 impl Cx {
     /// Runs the page's query. With `?view=query` the answer is the query itself.
-    pub async fn ask<T: DeserializeOwned>(&self, query: &str, variables: Value) -> Result<T, Refusal> {
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        variables: Value,
+    ) -> Result<T, Refusal> {
         if self.params.get("view") == Some("query") {
             return Err(failure::query(self, query, &variables).into());
         }

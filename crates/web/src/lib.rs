@@ -54,7 +54,10 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/campaigns", get(campaigns::list))
         .route("/campaigns/new", get(campaign_new::show).post(campaign_new::create))
         .route("/campaigns/{name}", get(campaign::show))
-        .route("/campaigns/{name}/preview", get(campaign_preview::show).post(campaign_preview::apply))
+        .route(
+            "/campaigns/{name}/preview",
+            get(campaign_preview::show).post(campaign_preview::apply),
+        )
         .route("/changesets/{id}", get(changeset::show))
         .route("/patch-sets/{id}", get(patch_set::show))
         .route("/patches/{id}", get(patch_set::patch))

@@ -13,7 +13,10 @@ use crate::cx::Cx;
 
 pub(crate) async fn stream(cx: Cx) -> Response {
     let Some(topic) = cx.params.get("topic").and_then(Topic::parse) else {
-        return (StatusCode::BAD_REQUEST, "topic is everything, or execution:, job:, log: or campaign: and which\n")
+        return (
+            StatusCode::BAD_REQUEST,
+            "topic is everything, or execution:, job:, log: or campaign: and which\n",
+        )
             .into_response();
     };
     let rings = cx.door.backend.changes(&cx.caller, topic);

@@ -21,8 +21,10 @@ pub(crate) async fn raw(cx: Cx, Path(number): Path<u64>, headers: HeaderMap) -> 
     let number_of = |name| cx.params.get(name).and_then(|text| text.parse::<u64>().ok());
     let none = || cx.not_found("This job has no such log.");
     if let Some(offset) = number_of("offset") {
-        let most = number_of("bytes").unwrap_or(PIECE_BYTES as u64).min(PIECE_BYTES as u64) as usize;
-        let piece = backend.log(&cx.caller, number, attempt, offset, most).await.ok_or_else(none)?;
+        let most =
+            number_of("bytes").unwrap_or(PIECE_BYTES as u64).min(PIECE_BYTES as u64) as usize;
+        let piece =
+            backend.log(&cx.caller, number, attempt, offset, most).await.ok_or_else(none)?;
         let facts = [
             ("x-log-total", piece.total.to_string()),
             ("x-log-growing", piece.growing.to_string()),
@@ -63,7 +65,8 @@ pub(crate) async fn raw(cx: Cx, Path(number): Path<u64>, headers: HeaderMap) -> 
         .header(header::ACCEPT_RANGES, "bytes")
         .header(header::CONTENT_DISPOSITION, format!("{how}; filename=\"job-{number}.log\""));
     if status == StatusCode::PARTIAL_CONTENT {
-        response = response.header(header::CONTENT_RANGE, format!("bytes {start}-{}/{total}", end - 1));
+        response =
+            response.header(header::CONTENT_RANGE, format!("bytes {start}-{}/{total}", end - 1));
     }
     Ok(response.body(Body::from_stream(pieces)).unwrap_or_default())
 }
@@ -77,7 +80,8 @@ enum Range {
 
 /// `bytes=a-b`, `bytes=a-` and `bytes=-n`; several ranges, or none that one can read, are as no range at all (RFC 9110).
 fn parse_range(text: &str, total: u64) -> Range {
-    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|range| range.split_once('-'))
+    else {
         return Range::Ignored;
     };
     let (start, end) = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {

@@ -23,7 +23,8 @@ pub struct OverTls;
 
 pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs =
+        all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
@@ -71,7 +72,9 @@ impl FromRequest<Door> for Posted {
 
     async fn from_request(request: Request, door: &Door) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let cx = <Cx as axum::extract::FromRequestParts<Door>>::from_request_parts(&mut parts, door).await?;
+        let cx =
+            <Cx as axum::extract::FromRequestParts<Door>>::from_request_parts(&mut parts, door)
+                .await?;
         if from_another_site(&parts.headers) {
             return Err(failure::refused(&cx, "This form was sent by another site."));
         }
@@ -79,7 +82,8 @@ impl FromRequest<Door> for Posted {
         let sent = blake3::hash(fields.get("csrf").unwrap_or_default().as_bytes());
         // Hashes compare in constant time.
         if sent != blake3::hash(cx.csrf().as_bytes()) {
-            let why = "This form belongs to another session. Open the page again and send it once more.";
+            let why =
+                "This form belongs to another session. Open the page again and send it once more.";
             return Err(failure::refused(&cx, why));
         }
         Ok(Self { cx, fields })
@@ -129,12 +133,14 @@ async fn open(door: &Door, parts: &Parts, token: &str, next: &str) -> Option<Res
     }
     let secure = if over_tls(parts) { "; Secure" } else { "" };
     let mut response = go(next);
-    let text = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={SESSION_S}{secure}");
+    let text =
+        format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={SESSION_S}{secure}");
     set_cookie(&mut response, &text);
     Some(response)
 }
 
-const WRONG: &str = "That token is not this server's, or it was deleted. `phalanx up` prints one when it starts.";
+const WRONG: &str =
+    "That token is not this server's, or it was deleted. `phalanx up` prints one when it starts.";
 
 pub(crate) async fn login_page(State(door): State<Door>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
@@ -151,7 +157,10 @@ pub(crate) async fn login_page(State(door): State<Door>, request: Request) -> Re
     }
 }
 
-pub(crate) async fn login(State(door): State<Door>, request: Request) -> Result<Response, Response> {
+pub(crate) async fn login(
+    State(door): State<Door>,
+    request: Request,
+) -> Result<Response, Response> {
     let (parts, body) = request.into_parts();
     if from_another_site(&parts.headers) {
         return Err((StatusCode::FORBIDDEN, "this form was sent by another site\n").into_response());

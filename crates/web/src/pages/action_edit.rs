@@ -87,11 +87,16 @@ pub(crate) async fn edit(cx: Cx, Path(name): Path<String>) -> Answer {
 }
 
 async fn find(cx: &Cx, name: &str) -> Result<Action, Refusal> {
-    let data: Text = cx.ask(include_str!("../../queries/action_text.graphql"), json!({ "name": name })).await?;
+    let data: Text =
+        cx.ask(include_str!("../../queries/action_text.graphql"), json!({ "name": name })).await?;
     data.action.ok_or_else(|| cx.not_found("No action has this name."))
 }
 
-async fn checked(cx: &Cx, definition: &str, name: Option<&str>) -> Result<Check, Vec<crate::GraphError>> {
+async fn checked(
+    cx: &Cx,
+    definition: &str,
+    name: Option<&str>,
+) -> Result<Check, Vec<crate::GraphError>> {
     let variables = json!({ "definition": definition, "name": name });
     cx.try_ask(include_str!("../../queries/action_check.graphql"), variables).await
 }
@@ -99,7 +104,9 @@ async fn checked(cx: &Cx, definition: &str, name: Option<&str>) -> Result<Check,
 /// For the script: only what the check found.
 pub(crate) async fn check(posted: Posted) -> Response {
     let Posted { cx, fields } = posted;
-    let found = match checked(&cx, fields.get("definition").unwrap_or_default(), fields.get("name")).await {
+    let found = match checked(&cx, fields.get("definition").unwrap_or_default(), fields.get("name"))
+        .await
+    {
         Ok(check) => result(&check),
         Err(errors) => Sent::new(fields, errors).summary(&[]),
     };
@@ -128,7 +135,14 @@ pub(crate) async fn save(Path(name): Path<String>, posted: Posted) -> Answer {
     store(&cx, Some(&action), query, variables, Sent::new(fields, Vec::new()), check.ok()).await
 }
 
-async fn store(cx: &Cx, action: Option<&Action>, query: &str, variables: Value, mut sent: Sent, check: Option<Check>) -> Answer {
+async fn store(
+    cx: &Cx,
+    action: Option<&Action>,
+    query: &str,
+    variables: Value,
+    mut sent: Sent,
+    check: Option<Check>,
+) -> Answer {
     let text = sent.fields.get("definition").unwrap_or_default().to_owned();
     if sent.fields.has("check") {
         return Ok(editor(cx, action, &text, &sent, check.as_ref(), StatusCode::OK));
@@ -143,7 +157,14 @@ async fn store(cx: &Cx, action: Option<&Action>, query: &str, variables: Value, 
     }
 }
 
-fn editor(cx: &Cx, action: Option<&Action>, text: &str, sent: &Sent, check: Option<&Check>, status: StatusCode) -> Response {
+fn editor(
+    cx: &Cx,
+    action: Option<&Action>,
+    text: &str,
+    sent: &Sent,
+    check: Option<&Check>,
+    status: StatusCode,
+) -> Response {
     let (head, address) = match action {
         Some(action) => (action.name.as_str(), format!("/actions/{}/edit", segment(&action.name))),
         None => ("New action", "/actions/new".to_owned()),

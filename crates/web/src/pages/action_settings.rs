@@ -75,7 +75,8 @@ pub(crate) async fn save(Path(name): Path<String>, posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let (data, action) = find(&cx, &name).await?;
     let variables = json!({ "action": action.id, "settings": settings(&fields) });
-    let done: Result<Value, _> = cx.try_ask(include_str!("../../queries/do/updateActionSettings.graphql"), variables).await;
+    let done: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/updateActionSettings.graphql"), variables).await;
     match done {
         Ok(_) => Ok(go(&action.url)),
         Err(errors) => {
@@ -88,7 +89,11 @@ pub(crate) async fn save(Path(name): Path<String>, posted: Posted) -> Answer {
 /// An empty field takes the thing away; that is a word of its own in the API.
 fn settings(fields: &Fields) -> Value {
     let mut settings = Map::new();
-    for (name, clear) in [("schedule", "clearSchedule"), ("savedSearch", "clearSavedSearch"), ("campaign", "clearCampaign")] {
+    for (name, clear) in [
+        ("schedule", "clearSchedule"),
+        ("savedSearch", "clearSavedSearch"),
+        ("campaign", "clearCampaign"),
+    ] {
         match fields.get(name) {
             Some(value) => settings.insert(name.to_owned(), value.into()),
             None => settings.insert(clear.to_owned(), true.into()),
@@ -110,7 +115,8 @@ pub(crate) async fn schedule(posted: Posted) -> Response {
     let Posted { cx, fields } = posted;
     let Some(schedule) = fields.get("schedule") else { return Html(String::new()).into_response() };
     let variables = json!({ "schedule": schedule, "timeZone": fields.get("timeZone") });
-    let preview: Result<Preview, _> = cx.try_ask(include_str!("../../queries/preview_schedule.graphql"), variables).await;
+    let preview: Result<Preview, _> =
+        cx.try_ask(include_str!("../../queries/preview_schedule.graphql"), variables).await;
     let found = match preview {
         Ok(preview) => times(&preview.preview_schedule),
         Err(errors) => Sent::new(fields, errors).summary(&[]),
@@ -167,5 +173,9 @@ fn page(cx: &Cx, data: &Data, action: &Action, sent: &Sent, status: StatusCode) 
             div.buttons { button.primary disabled[!cx.may_write()] { "Save" } a.button href=(action.url) { "Cancel" } }
         }))
     };
-    cx.page_with(status, &Page::new(format!("Triggers of {}", action.name)).scripts(&["editor.js"]), body)
+    cx.page_with(
+        status,
+        &Page::new(format!("Triggers of {}", action.name)).scripts(&["editor.js"]),
+        body,
+    )
 }

@@ -38,7 +38,8 @@ struct Version {
 
 pub(crate) async fn list(cx: Cx, Path(name): Path<String>) -> Answer {
     let variables = json!({ "name": name, "first": 20, "after": cx.params.get("after") });
-    let data: Data = cx.ask(include_str!("../../queries/action_versions.graphql"), variables).await?;
+    let data: Data =
+        cx.ask(include_str!("../../queries/action_versions.graphql"), variables).await?;
     let action = data.action.ok_or_else(|| cx.not_found("No action has this name."))?;
     let versions = &action.versions;
     let body = html! {

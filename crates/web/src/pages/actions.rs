@@ -48,7 +48,8 @@ struct Last {
 }
 
 pub(crate) async fn list(cx: Cx) -> Answer {
-    let variables = json!({ "first": ROWS, "after": cx.params.get("after"), "query": cx.params.get("q") });
+    let variables =
+        json!({ "first": ROWS, "after": cx.params.get("after"), "query": cx.params.get("q") });
     let data: List = cx.ask(include_str!("../../queries/actions.graphql"), variables).await?;
     let all = &data.actions;
     let body = html! {
@@ -121,7 +122,8 @@ struct Action {
 }
 
 pub(crate) async fn show(cx: Cx, Path(name): Path<String>) -> Answer {
-    let data: One = cx.ask(include_str!("../../queries/action.graphql"), json!({ "name": name })).await?;
+    let data: One =
+        cx.ask(include_str!("../../queries/action.graphql"), json!({ "name": name })).await?;
     let action = data.action.ok_or_else(|| cx.not_found("No action has this name."))?;
     let executions = &action.action_executions;
     let body = html! {

@@ -139,7 +139,11 @@ pub(crate) async fn show(cx: Cx, Path(name): Path<String>) -> Answer {
         }
         @if !campaign.bulk_operations.is_empty() { section.card data-live id="bulk" { h2 { "Operations on many" } (bulk(&campaign.bulk_operations)) } }
     };
-    let page = Page::new(format!("{} · {} of {} merged", campaign.name, campaign.counts.merged, campaign.counts.total)).live(Topic::Campaign(campaign.name.clone()));
+    let page = Page::new(format!(
+        "{} · {} of {} merged",
+        campaign.name, campaign.counts.merged, campaign.counts.total
+    ))
+    .live(Topic::Campaign(campaign.name.clone()));
     Ok(cx.page(&page, body))
 }
 
@@ -235,8 +239,17 @@ fn changesets(cx: &Cx, campaign: &Campaign) -> Markup {
 fn bulk_bar(total: i64) -> Markup {
     let sent = Sent::default();
     let kinds = pairs(&[
-        ("PUBLISH", "Publish"), ("PUBLISH_DRAFT", "Publish as draft"), ("PUSH_ONLY", "Push branch only"), ("MERGE", "Merge"), ("CLOSE", "Close"), ("REOPEN", "Reopen"),
-        ("RETRY", "Retry"), ("SYNC", "Look again at the host"), ("COMMENT", "Comment"), ("DETACH", "Detach"), ("OVERWRITE", "Overwrite what others pushed"),
+        ("PUBLISH", "Publish"),
+        ("PUBLISH_DRAFT", "Publish as draft"),
+        ("PUSH_ONLY", "Push branch only"),
+        ("MERGE", "Merge"),
+        ("CLOSE", "Close"),
+        ("REOPEN", "Reopen"),
+        ("RETRY", "Retry"),
+        ("SYNC", "Look again at the host"),
+        ("COMMENT", "Comment"),
+        ("DETACH", "Detach"),
+        ("OVERWRITE", "Overwrite what others pushed"),
     ]);
     html! {
         details.bulk {

@@ -58,7 +58,13 @@ pub(crate) async fn create(posted: Posted) -> Answer {
     let done: Result<Value, _> = cx.try_ask(query, json!({ "input": input })).await;
     match done {
         Ok(done) => Ok(go(done["done"]["url"].as_str().unwrap_or("/campaigns"))),
-        Err(errors) => Ok(page(&cx, &data, set.as_deref(), &Sent::new(fields, errors), StatusCode::UNPROCESSABLE_ENTITY)),
+        Err(errors) => Ok(page(
+            &cx,
+            &data,
+            set.as_deref(),
+            &Sent::new(fields, errors),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        )),
     }
 }
 

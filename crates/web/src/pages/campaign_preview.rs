@@ -58,7 +58,8 @@ struct Row {
 
 async fn find(cx: &Cx, name: &str, set: Option<&str>) -> Result<Campaign, Refusal> {
     let variables = json!({ "name": name, "patchSet": set });
-    let data: Data = cx.ask(include_str!("../../queries/campaign_preview.graphql"), variables).await?;
+    let data: Data =
+        cx.ask(include_str!("../../queries/campaign_preview.graphql"), variables).await?;
     data.campaign.ok_or_else(|| cx.not_found("No campaign has this name."))
 }
 
@@ -73,7 +74,8 @@ pub(crate) async fn apply(Path(name): Path<String>, posted: Posted) -> Answer {
     let set = fields.get("patchSet").map(str::to_owned);
     let campaign = find(&cx, &name, set.as_deref()).await?;
     let variables = json!({ "input": { "id": campaign.id, "patchSet": set } });
-    let done: Result<Value, _> = cx.try_ask(include_str!("../../queries/do/updateCampaign.graphql"), variables).await;
+    let done: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/updateCampaign.graphql"), variables).await;
     match done {
         Ok(_) => Ok(go(&campaign.url)),
         Err(errors) => {
@@ -83,7 +85,13 @@ pub(crate) async fn apply(Path(name): Path<String>, posted: Posted) -> Answer {
     }
 }
 
-fn page(cx: &Cx, campaign: &Campaign, set: Option<&str>, sent: &Sent, status: StatusCode) -> Response {
+fn page(
+    cx: &Cx,
+    campaign: &Campaign,
+    set: Option<&str>,
+    sent: &Sent,
+    status: StatusCode,
+) -> Response {
     let preview = &campaign.preview;
     let crumbs = [("/campaigns", "Campaigns"), (campaign.url.as_str(), campaign.name.as_str())];
     let body = html! {

@@ -72,10 +72,13 @@ struct Event {
 
 pub(crate) async fn show(cx: Cx, Path(id): Path<String>) -> Answer {
     let variables = json!({ "id": id, "files": cx.params.get("files") });
-    let data: Node<Changeset> = cx.ask(include_str!("../../queries/changeset.graphql"), variables).await?;
+    let data: Node<Changeset> =
+        cx.ask(include_str!("../../queries/changeset.graphql"), variables).await?;
     let found = data.node.ok_or_else(|| cx.not_found("There is no such changeset."))?;
     let mut crumbs = vec![("/campaigns", "Campaigns")];
-    if let Some(campaign) = found.changeset.as_ref().and_then(|changeset| changeset.campaigns.nodes.first()) {
+    if let Some(campaign) =
+        found.changeset.as_ref().and_then(|changeset| changeset.campaigns.nodes.first())
+    {
         crumbs.push((&campaign.url, &campaign.name));
     }
     let body = html! {

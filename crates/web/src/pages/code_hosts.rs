@@ -19,8 +19,19 @@ use crate::view::state::tagged;
 use crate::view::text::{count, shown};
 use crate::view::time::{ago, ago_or};
 
-const LINES: &[&str] = &["name", "url", "token", "username", "password", "appID", "installationID", "privateKey"];
-const FIELDS: &[&str] = &["name", "url", "token", "username", "password", "appID", "installationID", "include", "exclude"];
+const LINES: &[&str] =
+    &["name", "url", "token", "username", "password", "appID", "installationID", "privateKey"];
+const FIELDS: &[&str] = &[
+    "name",
+    "url",
+    "token",
+    "username",
+    "password",
+    "appID",
+    "installationID",
+    "include",
+    "exclude",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,7 +73,8 @@ pub(crate) async fn list(cx: Cx) -> Answer {
 pub(crate) async fn add(posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let variables = json!({ "input": input(&fields) });
-    let done: Result<Value, _> = cx.try_ask(include_str!("../../queries/do/addCodeHost.graphql"), variables).await;
+    let done: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/addCodeHost.graphql"), variables).await;
     match done {
         Ok(_) => Ok(go("/code-hosts")),
         Err(errors) => {
@@ -149,7 +161,12 @@ fn kind(kind: &str) -> &str {
 }
 
 fn add_form(cx: &Cx, sent: &Sent, open: bool) -> Markup {
-    let kinds = pairs(&[("GITHUB", "GitHub"), ("GITLAB", "GitLab"), ("GITEA", "Gitea or Forgejo"), ("GIT", "Git only")]);
+    let kinds = pairs(&[
+        ("GITHUB", "GitHub"),
+        ("GITLAB", "GitLab"),
+        ("GITEA", "Gitea or Forgejo"),
+        ("GIT", "Git only"),
+    ]);
     html! {
         details.card open[open || !sent.errors.is_empty()] { summary { h2 { "Add a code host" } } (sent.summary(FIELDS))
             (form(cx, "/code-hosts", html! {

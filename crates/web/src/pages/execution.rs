@@ -64,7 +64,8 @@ pub(crate) async fn show(cx: Cx, Path(number): Path<u64>) -> Answer {
         "id": node_id("ActionExecution", number), "first": ROWS, "after": cx.params.get("after"),
         "state": cx.params.get("state"), "query": cx.params.get("q"),
     });
-    let data: Node<Execution> = cx.ask(include_str!("../../queries/execution.graphql"), variables).await?;
+    let data: Node<Execution> =
+        cx.ask(include_str!("../../queries/execution.graphql"), variables).await?;
     let execution = data.node.ok_or_else(|| cx.not_found("No execution has this number."))?;
     let row = &execution.row;
     let body = html! {
@@ -84,14 +85,20 @@ pub(crate) async fn show(cx: Cx, Path(number): Path<u64>) -> Answer {
         }
         details.card { summary { "Definition as it ran" } pre.text tabindex="0" { (shown(&execution.text)) } }
     };
-    let page = Page::new(format!("{} #{} · {}", row.name, row.number, spoken(row))).live(Topic::Execution(number));
+    let page = Page::new(format!("{} #{} · {}", row.name, row.number, spoken(row)))
+        .live(Topic::Execution(number));
     Ok(cx.page(&page, body))
 }
 
 /// The state in the page's title, which chats show.
 fn spoken(row: &ExecutionRow) -> String {
     let ended = row.counts.total - row.counts.pending - row.counts.running;
-    format!("{} of {} jobs, {} failed", ended, row.counts.total, row.counts.errored + row.counts.timeout)
+    format!(
+        "{} of {} jobs, {} failed",
+        ended,
+        row.counts.total,
+        row.counts.errored + row.counts.timeout
+    )
 }
 
 fn facts(execution: &Execution) -> Markup {

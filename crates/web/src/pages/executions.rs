@@ -20,7 +20,8 @@ struct Data {
 }
 
 pub(crate) async fn list(cx: Cx) -> Answer {
-    let variables = json!({ "first": ROWS, "after": cx.params.get("after"), "state": cx.params.get("state") });
+    let variables =
+        json!({ "first": ROWS, "after": cx.params.get("after"), "state": cx.params.get("state") });
     let data: Data = cx.ask(include_str!("../../queries/executions.graphql"), variables).await?;
     let all = &data.action_executions;
     let body = html! {
@@ -38,19 +39,23 @@ pub(crate) async fn list(cx: Cx) -> Answer {
 }
 
 pub(crate) fn table(rows: &[ExecutionRow]) -> Markup {
-    list::table("Executions", &["Execution", "State", "Jobs", "Patches", "Why it ran", "Started", "Took"], html! {
-        @for row in rows {
-            tr {
-                th scope="row" { a href=(row.url) { (shown(&row.name)) } " " span.dim { "#" (row.number) } }
-                td { (state(row)) }
-                td.wide { (bar(&row.counts)) (progress(row)) }
-                td { (count(row.counts.with_patch)) " " (diff_stat(&row.diff_stat)) }
-                td { (reason(&row.invocation_reason)) span.dim.sub { (shown(&row.reason_detail)) } }
-                td { (ago(row.created_at)) }
-                td { (took(row.execution_start_at, row.execution_end_at)) }
+    list::table(
+        "Executions",
+        &["Execution", "State", "Jobs", "Patches", "Why it ran", "Started", "Took"],
+        html! {
+            @for row in rows {
+                tr {
+                    th scope="row" { a href=(row.url) { (shown(&row.name)) } " " span.dim { "#" (row.number) } }
+                    td { (state(row)) }
+                    td.wide { (bar(&row.counts)) (progress(row)) }
+                    td { (count(row.counts.with_patch)) " " (diff_stat(&row.diff_stat)) }
+                    td { (reason(&row.invocation_reason)) span.dim.sub { (shown(&row.reason_detail)) } }
+                    td { (ago(row.created_at)) }
+                    td { (took(row.execution_start_at, row.execution_end_at)) }
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// A few executions in a narrow place.

@@ -93,7 +93,8 @@ pub(crate) async fn show(cx: Cx, Path(number): Path<u64>) -> Answer {
     let tabs = [("", "Log"), ("diff", "Patch"), ("details", "Details")];
     let mut crumbs = vec![("/jobs", "Jobs")];
     if let Some(execution) = &row.execution {
-        crumbs = vec![("/executions", "Executions"), (execution.url.as_str(), execution.name.as_str())];
+        crumbs =
+            vec![("/executions", "Executions"), (execution.url.as_str(), execution.name.as_str())];
     }
     let body = html! {
         (title(&crumbs, html! { (shown(&row.repository.name)) @if !row.path.is_empty() { "/" (shown(&row.path)) } " " span.dim { "#" (row.number) } },
@@ -116,7 +117,8 @@ pub(crate) async fn show(cx: Cx, Path(number): Path<u64>) -> Answer {
             _ => (log(&cx, &job).await),
         }
     };
-    let page = Page::new(format!("{} #{} · {}", row.repository.name, row.number, row.outcome)).live(Topic::Job(number));
+    let page = Page::new(format!("{} #{} · {}", row.repository.name, row.number, row.outcome))
+        .live(Topic::Job(number));
     let page = if tab == "log" { page.scripts(&["log.js"]) } else { page };
     Ok(cx.page(&page, body))
 }
@@ -199,14 +201,22 @@ fn steps(job: &Job) -> Markup {
 async fn log(cx: &Cx, job: &Job) -> Markup {
     let number = job.row.number;
     let asked = cx.params.get("attempt").and_then(|attempt| attempt.parse::<u32>().ok());
-    let attempt = asked.map_or_else(|| job.attempts.first(), |asked| job.attempts.iter().find(|attempt| attempt.number == asked));
+    let attempt = asked.map_or_else(
+        || job.attempts.first(),
+        |asked| job.attempts.iter().find(|attempt| attempt.number == asked),
+    );
     let Some(attempt) = attempt else {
-        return list::empty("There is no log yet.", html! { "It appears here when a runner takes the job." });
+        return list::empty(
+            "There is no log yet.",
+            html! { "It appears here when a runner takes the job." },
+        );
     };
-    let of_attempt = |more: &str| format!("/jobs/{number}/log/raw?attempt={}{more}", attempt.number);
+    let of_attempt =
+        |more: &str| format!("/jobs/{number}/log/raw?attempt={}{more}", attempt.number);
     // The end of the log is in the page: it is there at once, and without scripts.
     let start = attempt.log_bytes.saturating_sub(SHOWN_BYTES as u64);
-    let piece = cx.door.backend.log(&cx.caller, number, Some(attempt.number), start, SHOWN_BYTES).await;
+    let piece =
+        cx.door.backend.log(&cx.caller, number, Some(attempt.number), start, SHOWN_BYTES).await;
     let failed = !matches!(job.row.outcome.as_str(), "succeeded" | "queued" | "running");
     html! {
         section.log-card aria-label="Log" {
@@ -237,7 +247,13 @@ fn plain(piece: &LogPiece) -> String {
 }
 
 /// A page of one piece, with links to the ones around it.
-pub(crate) fn log_piece(cx: &Cx, number: u64, attempt: Option<u32>, offset: u64, piece: &LogPiece) -> Response {
+pub(crate) fn log_piece(
+    cx: &Cx,
+    number: u64,
+    attempt: Option<u32>,
+    offset: u64,
+    piece: &LogPiece,
+) -> Response {
     let end = offset + piece.bytes.len() as u64;
     let back = offset.saturating_sub(SHOWN_BYTES as u64);
     let job = format!("/jobs/{number}");

@@ -20,7 +20,8 @@ struct Data {
 }
 
 pub(crate) async fn list(cx: Cx) -> Answer {
-    let variables = json!({ "first": ROWS, "after": cx.params.get("after"), "state": cx.params.get("state") });
+    let variables =
+        json!({ "first": ROWS, "after": cx.params.get("after"), "state": cx.params.get("state") });
     let data: Data = cx.ask(include_str!("../../queries/jobs.graphql"), variables).await?;
     let all = &data.action_jobs;
     let body = html! {
@@ -44,22 +45,26 @@ pub(crate) fn table(rows: &[JobRow], executions: bool) -> Markup {
     } else {
         &["Repository", "State", "Why", "Patch", "When", "Took"]
     };
-    list::table("Jobs", columns, html! {
-        @for row in rows {
-            tr {
-                th scope="row" {
-                    a href=(row.url) { (shown(&row.repository.name)) @if !row.path.is_empty() { "/" (shown(&row.path)) } }
-                    " " span.dim { "#" (row.number) }
+    list::table(
+        "Jobs",
+        columns,
+        html! {
+            @for row in rows {
+                tr {
+                    th scope="row" {
+                        a href=(row.url) { (shown(&row.repository.name)) @if !row.path.is_empty() { "/" (shown(&row.path)) } }
+                        " " span.dim { "#" (row.number) }
+                    }
+                    td { (state(row)) }
+                    td.wide { span.clip title=(row.explain) { (shown(&row.explain)) } }
+                    td { @if let Some(stat) = row.diff_stat.filter(|stat| stat.files > 0) { a href={ (row.url) "?tab=diff" } { (diff_stat(&stat)) } } @else { span.dim { "–" } } }
+                    @if executions { td { @if let Some(execution) = &row.execution { a href=(execution.url) { (shown(&execution.name)) } } } }
+                    td { (ago_or(row.execution_end_at.or(row.execution_start_at).or(row.queued_at), "–")) }
+                    td { (took(row.execution_start_at, row.execution_end_at)) }
                 }
-                td { (state(row)) }
-                td.wide { span.clip title=(row.explain) { (shown(&row.explain)) } }
-                td { @if let Some(stat) = row.diff_stat.filter(|stat| stat.files > 0) { a href={ (row.url) "?tab=diff" } { (diff_stat(&stat)) } } @else { span.dim { "–" } } }
-                @if executions { td { @if let Some(execution) = &row.execution { a href=(execution.url) { (shown(&execution.name)) } } } }
-                td { (ago_or(row.execution_end_at.or(row.execution_start_at).or(row.queued_at), "–")) }
-                td { (took(row.execution_start_at, row.execution_end_at)) }
             }
-        }
-    })
+        },
+    )
 }
 
 pub(crate) fn state(row: &JobRow) -> Markup {

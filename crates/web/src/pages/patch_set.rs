@@ -49,7 +49,8 @@ struct Patch {
 
 pub(crate) async fn show(cx: Cx, Path(id): Path<String>) -> Answer {
     let variables = json!({ "id": id, "first": ROWS, "after": cx.params.get("after") });
-    let data: Node<PatchSet> = cx.ask(include_str!("../../queries/patch_set.graphql"), variables).await?;
+    let data: Node<PatchSet> =
+        cx.ask(include_str!("../../queries/patch_set.graphql"), variables).await?;
     let set = data.node.ok_or_else(|| cx.not_found("There is no such patch set."))?;
     let patches = &set.patches;
     let body = html! {
@@ -91,6 +92,7 @@ pub(crate) async fn patch(cx: Cx, Path(id): Path<String>) -> Answer {
 }
 
 pub(crate) async fn raw(cx: Cx, Path(id): Path<String>) -> Answer {
-    let data: Value = cx.ask(include_str!("../../queries/patch_raw.graphql"), json!({ "id": id })).await?;
+    let data: Value =
+        cx.ask(include_str!("../../queries/patch_raw.graphql"), json!({ "id": id })).await?;
     job::raw(&cx, &data)
 }

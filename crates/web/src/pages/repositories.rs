@@ -123,7 +123,8 @@ struct Long {
 }
 
 pub(crate) async fn show(cx: Cx, Path(name): Path<String>) -> Answer {
-    let data: One = cx.ask(include_str!("../../queries/repository.graphql"), json!({ "name": name })).await?;
+    let data: One =
+        cx.ask(include_str!("../../queries/repository.graphql"), json!({ "name": name })).await?;
     let one = data.repository.ok_or_else(|| cx.not_found("No repository has this name."))?;
     let body = html! {
         (title(&[("/repositories", "Repositories")], html! { (shown(&one.name)) }, html! {

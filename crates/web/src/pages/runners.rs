@@ -56,7 +56,8 @@ struct Running {
 }
 
 pub(crate) async fn list(cx: Cx) -> Answer {
-    let variables = json!({ "first": ROWS, "after": cx.params.get("after"), "state": cx.params.get("state") });
+    let variables =
+        json!({ "first": ROWS, "after": cx.params.get("after"), "state": cx.params.get("state") });
     let data: Data = cx.ask(include_str!("../../queries/runners.graphql"), variables).await?;
     let (all, status) = (&data.agents, &data.server_status);
     let body = html! {
@@ -125,7 +126,8 @@ struct Dimension {
 
 pub(crate) async fn show(cx: Cx, Path(name): Path<String>) -> Answer {
     let variables = json!({ "id": node_id("Agent", &name) });
-    let data: Node<Runner> = cx.ask(include_str!("../../queries/runner.graphql"), variables).await?;
+    let data: Node<Runner> =
+        cx.ask(include_str!("../../queries/runner.graphql"), variables).await?;
     let runner = data.node.ok_or_else(|| cx.not_found("No runner has this name."))?;
     let drain = if runner.draining { "false" } else { "true" };
     let body = html! {

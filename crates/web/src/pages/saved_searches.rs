@@ -64,7 +64,8 @@ pub(crate) async fn list(cx: Cx) -> Answer {
 pub(crate) async fn create(posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let variables = json!({ "name": fields.get("name").unwrap_or_default(), "query": fields.get("query").unwrap_or_default(), "description": fields.get("description") });
-    let done: Result<Value, _> = cx.try_ask(include_str!("../../queries/do/createSavedSearch.graphql"), variables).await;
+    let done: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/createSavedSearch.graphql"), variables).await;
     match done {
         Ok(done) => Ok(go(done["done"]["url"].as_str().unwrap_or("/saved-searches"))),
         Err(errors) => {
@@ -121,10 +122,13 @@ pub(crate) async fn save(Path(name): Path<String>, posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let saved = find(&cx, &name).await?;
     let variables = json!({ "savedSearch": saved.id, "name": fields.get("name"), "query": fields.get("query"), "description": fields.get("description").unwrap_or_default() });
-    let done: Result<Value, _> = cx.try_ask(include_str!("../../queries/do/updateSavedSearch.graphql"), variables).await;
+    let done: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/updateSavedSearch.graphql"), variables).await;
     match done {
         Ok(done) => Ok(go(done["done"]["url"].as_str().unwrap_or(&saved.url))),
-        Err(errors) => Ok(page(&cx, &saved, &Sent::new(fields, errors), StatusCode::UNPROCESSABLE_ENTITY)),
+        Err(errors) => {
+            Ok(page(&cx, &saved, &Sent::new(fields, errors), StatusCode::UNPROCESSABLE_ENTITY))
+        }
     }
 }
 

@@ -86,7 +86,9 @@ fn more(cx: &Cx, info: &PageInfo) -> Markup {
 
 /// The query with its mistake marked; the place is in bytes.
 fn wrong(query: &str, error: &Wrong) -> Markup {
-    let cut = |at: usize| (0..=at.min(query.len())).rev().find(|at| query.is_char_boundary(*at)).unwrap_or(0);
+    let cut = |at: usize| {
+        (0..=at.min(query.len())).rev().find(|at| query.is_char_boundary(*at)).unwrap_or(0)
+    };
     let (start, end) = (cut(error.start), cut(error.end.max(error.start)));
     html! {
         div.note.bad role="alert" { (icon("cross")) div {
@@ -126,10 +128,15 @@ struct Places {
 /// For the palette: what has this name, or this number.
 pub(crate) async fn palette(cx: Cx) -> Response {
     let query = cx.params.get("q").unwrap_or_default().trim();
-    let places: Result<Places, _> = cx.try_ask(include_str!("../../queries/palette.graphql"), json!({ "query": query })).await;
+    let places: Result<Places, _> =
+        cx.try_ask(include_str!("../../queries/palette.graphql"), json!({ "query": query })).await;
     let Ok(places) = places else { return Html("<p>Nothing could be asked.</p>").into_response() };
     let number: Option<u64> = query.trim_start_matches('#').parse().ok();
-    let kinds = [("action", "Action", &places.actions), ("campaign", "Campaign", &places.campaigns), ("repository", "Repository", &places.repositories)];
+    let kinds = [
+        ("action", "Action", &places.actions),
+        ("campaign", "Campaign", &places.campaigns),
+        ("repository", "Repository", &places.repositories),
+    ];
     let found = html! {
         ul {
             @if let Some(number) = number {

@@ -78,7 +78,8 @@ pub(crate) async fn show(cx: Cx) -> Answer {
 pub(crate) async fn create_token(posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let variables = json!({ "name": fields.get("name").unwrap_or_default(), "role": fields.get("role").unwrap_or("READER") });
-    let made: Result<Value, _> = cx.try_ask(include_str!("../../queries/do/createAccessToken.graphql"), variables).await;
+    let made: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/createAccessToken.graphql"), variables).await;
     let data = ask(&cx).await?;
     let mut done = Done::default();
     let status = match made {
@@ -98,7 +99,8 @@ pub(crate) async fn create_token(posted: Posted) -> Answer {
 pub(crate) async fn set_secret(posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let variables = json!({ "name": fields.get("secret-name").unwrap_or_default(), "value": fields.get("value").unwrap_or_default() });
-    let set: Result<Value, _> = cx.try_ask(include_str!("../../queries/do/setSecret.graphql"), variables).await;
+    let set: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/setSecret.graphql"), variables).await;
     match set {
         Ok(_) => Ok(go("/settings#secrets")),
         Err(errors) => {

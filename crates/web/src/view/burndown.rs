@@ -24,7 +24,12 @@ fn day(at: Timestamp) -> String {
 }
 
 pub(crate) fn burndown(days: &[ChangesetCounts]) -> Markup {
-    let most = days.iter().map(|day| LAYERS.iter().map(|layer| layer.2(day)).sum()).max().unwrap_or(0).max(1);
+    let most = days
+        .iter()
+        .map(|day| LAYERS.iter().map(|layer| layer.2(day)).sum())
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let (Some(first), Some(last)) = (days.first(), days.last()) else {
         return html! { p.dim { "No changesets yet." } };
     };
@@ -33,13 +38,20 @@ pub(crate) fn burndown(days: &[ChangesetCounts]) -> Markup {
     let mut floor = vec![0_i64; days.len()];
     let mut areas = Vec::new();
     for (class, _, number) in LAYERS {
-        let roof: Vec<i64> = days.iter().zip(&floor).map(|(day, under)| under + number(day)).collect();
+        let roof: Vec<i64> =
+            days.iter().zip(&floor).map(|(day, under)| under + number(day)).collect();
         let up = roof.iter().enumerate().map(|(at, top)| format!("{:.1},{:.1}", x(at), y(*top)));
-        let back = floor.iter().enumerate().rev().map(|(at, low)| format!("{:.1},{:.1}", x(at), y(*low)));
+        let back =
+            floor.iter().enumerate().rev().map(|(at, low)| format!("{:.1},{:.1}", x(at), y(*low)));
         areas.push((class, up.chain(back).collect::<Vec<_>>().join(" ")));
         floor = roof;
     }
-    let said = format!("{} of {} changesets merged on {}; the table below has every day.", last.merged, last.total, day(last.date));
+    let said = format!(
+        "{} of {} changesets merged on {}; the table below has every day.",
+        last.merged,
+        last.total,
+        day(last.date)
+    );
     html! {
         figure.burndown {
             svg viewBox={ "-44 -10 " (WIDTH + 54.0) " " (HEIGHT + 36.0) } role="img" aria-label=(said) {

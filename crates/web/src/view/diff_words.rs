@@ -53,7 +53,8 @@ fn compare(lines: &mut [Line<'_>]) {
     let mut at = 0;
     while at < lines.len() {
         let removed = lines[at..].iter().take_while(|line| line.kind == Kind::Removed).count();
-        let added = lines[at + removed..].iter().take_while(|line| line.kind == Kind::Added).count();
+        let added =
+            lines[at + removed..].iter().take_while(|line| line.kind == Kind::Added).count();
         if removed > 0 && removed == added {
             for pair in 0..removed {
                 let (left, right) = lines.split_at_mut(at + removed + pair);

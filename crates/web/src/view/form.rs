@@ -34,7 +34,8 @@ impl Sent {
 
     /// Errors that no field of the form shows.
     pub fn summary(&self, fields: &[&str]) -> Markup {
-        let of_form = |error: &&GraphError| !error.field().is_some_and(|field| fields.contains(&field));
+        let of_form =
+            |error: &&GraphError| !error.field().is_some_and(|field| fields.contains(&field));
         let mut errors = self.errors.iter().filter(of_form).peekable();
         html! {
             @if errors.peek().is_some() {
@@ -55,7 +56,13 @@ pub(crate) fn form(cx: &Cx, action: &str, body: Markup) -> Markup {
 }
 
 /// A button that does one operation and comes back; see `pages::operations`.
-pub(crate) fn operation(cx: &Cx, name: &str, fields: &[(&str, &str)], label: Markup, class: &str) -> Markup {
+pub(crate) fn operation(
+    cx: &Cx,
+    name: &str,
+    fields: &[(&str, &str)],
+    label: Markup,
+    class: &str,
+) -> Markup {
     form(
         cx,
         &format!("/do/{name}"),
@@ -68,7 +75,13 @@ pub(crate) fn operation(cx: &Cx, name: &str, fields: &[(&str, &str)], label: Mar
 }
 
 /// The same behind a second click: what it does is said first.
-pub(crate) fn grave(cx: &Cx, name: &str, fields: &[(&str, &str)], label: &str, says: &str) -> Markup {
+pub(crate) fn grave(
+    cx: &Cx,
+    name: &str,
+    fields: &[(&str, &str)],
+    label: &str,
+    says: &str,
+) -> Markup {
     html! {
         details.grave {
             summary.button { (label) "…" }

@@ -140,7 +140,12 @@ fn role(role: Role) -> &'static str {
 }
 
 /// The head of a page: where one is, its name, its facts, what one can do.
-pub(crate) fn title(crumbs: &[(&str, &str)], name: Markup, facts: Markup, buttons: Markup) -> Markup {
+pub(crate) fn title(
+    crumbs: &[(&str, &str)],
+    name: Markup,
+    facts: Markup,
+    buttons: Markup,
+) -> Markup {
     html! {
         div.title {
             div {

@@ -30,7 +30,12 @@ pub(crate) fn pager(cx: &Cx, info: &PageInfo, total: i64, shown: usize) -> Marku
 }
 
 /// Links that set one parameter; each has a label and perhaps a number.
-pub(crate) fn filters(cx: &Cx, label: &str, name: &str, options: &[(&str, &str, Option<i64>)]) -> Markup {
+pub(crate) fn filters(
+    cx: &Cx,
+    label: &str,
+    name: &str,
+    options: &[(&str, &str, Option<i64>)],
+) -> Markup {
     let now = cx.params.get(name).unwrap_or_default();
     html! {
         nav.filters aria-label=(label) {

@@ -80,7 +80,12 @@ pub(crate) fn parts(counts: &JobCounts) -> [(&'static str, &'static str, i64, &'
 pub(crate) fn bar(counts: &JobCounts) -> Markup {
     let total = counts.total.max(1) as f64;
     let ended = counts.total - counts.pending - counts.running;
-    let said = format!("{} of {} jobs ended, {} failed", count(ended), count(counts.total), count(counts.errored + counts.timeout));
+    let said = format!(
+        "{} of {} jobs ended, {} failed",
+        count(ended),
+        count(counts.total),
+        count(counts.errored + counts.timeout)
+    );
     let mut at = 0.0;
     html! {
         svg.bar viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label=(said) {

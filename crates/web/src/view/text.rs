@@ -24,8 +24,10 @@ impl Render for Shown<'_> {
                 _ if bidirectional(c) => ("ctl bidi", format!("U+{code:04X}")),
                 _ => ("ctl", format!("U+{code:04X}")),
             };
-            PreEscaped(format!("<span class=\"{class}\" title=\"control character U+{code:04X}\">{said}</span>"))
-                .render_to(out);
+            PreEscaped(format!(
+                "<span class=\"{class}\" title=\"control character U+{code:04X}\">{said}</span>"
+            ))
+            .render_to(out);
             plain = at + c.len_utf8();
         }
         escape(&self.0[plain..], out);
@@ -42,7 +44,10 @@ fn bidirectional(c: char) -> bool {
 }
 
 fn hidden(c: char) -> bool {
-    let unseen = matches!(c, '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}' | '\u{ad}');
+    let unseen = matches!(
+        c,
+        '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}' | '\u{ad}'
+    );
     (c.is_control() && !matches!(c, '\n' | '\t')) || bidirectional(c) || unseen
 }
 
@@ -98,7 +103,9 @@ fn without_sequences(line: &str) -> String {
         let after = &rest[at + 1..];
         let used = match after.as_bytes().first() {
             // A control sequence ends with a byte of `@` to `~`.
-            Some(b'[') => after[1..].find(|c| ('@'..='~').contains(&c)).map_or(after.len(), |end| end + 2),
+            Some(b'[') => {
+                after[1..].find(|c| ('@'..='~').contains(&c)).map_or(after.len(), |end| end + 2)
+            }
             // A string (title, link, device control) ends with BEL or `ESC \`.
             Some(b']' | b'P' | b'X' | b'^' | b'_') => {
                 let bell = after.find('\u{7}').map(|end| end + 1);

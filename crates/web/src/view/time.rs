@@ -27,7 +27,9 @@ pub(crate) fn span(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 if seconds % 3600 >= 60 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        3600..86_400 if seconds % 3600 >= 60 => {
+            format!("{} h {} min", seconds / 3600, seconds % 3600 / 60)
+        }
         3600..86_400 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
