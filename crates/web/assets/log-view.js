@@ -30,7 +30,7 @@ export class View {
     this.element.className = "log-view";
     this.element.tabIndex = 0;
     this.element.setAttribute("role", "region");
-    this.element.setAttribute("aria-label", "Log");
+    this.element.setAttribute("aria-label", "Lines of the log");
     this.space = document.createElement("div");
     this.space.className = "log-space";
     this.rows = document.createElement("div");
@@ -39,7 +39,7 @@ export class View {
     this.element.append(this.space);
     place.append(this.element);
     this.element.addEventListener("scroll", () => this.later());
-    new ResizeObserver(() => this.later()).observe(this.element);
+    new ResizeObserver(() => (this.follow ? this.end() : this.later())).observe(this.element);
   }
 
   seen() {
@@ -92,10 +92,12 @@ export class View {
     this.blocks.delete(Math.floor(Math.max(0, this.lines - 1) / BLOCK));
     this.asked.delete(Math.floor(Math.max(0, this.lines - 1) / BLOCK));
     this.epoch += 1;
+    const top = this.top();
     this.lines = lines;
     this.space.style.height = `${Math.max(this.element.clientHeight, Math.min(TALLEST, lines * HEIGHT))}px`;
+    // The same place of the bar is another line now, when the log is taller than browsers can count.
     if (this.follow) this.end();
-    this.later();
+    else this.go(top);
   }
 
   /** @param {number} block @param {string[]} lines @param {number} epoch */

@@ -85,7 +85,7 @@ function start(place) {
       show();
       view.chosen = chosen;
       view.go(chosen[0] - 3);
-    } else if (place.dataset.opens === "error" && errors.length) {
+    } else if (place.dataset.opens === "error" && errors.length && state.lines > errors[0]) {
       show();
       view.now = errors[0];
       view.go(errors[0] - 4);
@@ -126,7 +126,15 @@ function start(place) {
   /** @param {number} step */
   function match(step) {
     to(step, found);
-    if (found.length) count.textContent = `${(found.indexOf(view.now) + 1).toLocaleString("en")} of ${found.length.toLocaleString("en")} lines`;
+    tell(true, 1);
+  }
+
+  /** How many were found, and at which one is. @param {boolean} done @param {number} share */
+  function tell(done, share) {
+    const number = found.length.toLocaleString("en");
+    const at = found.indexOf(view.now) + 1;
+    const words = at ? `${at.toLocaleString("en")} of ${number} lines` : `${number} lines`;
+    count.textContent = !done ? `${words}, ${Math.floor(share * 100)} %` : found.length ? words : "Not found";
   }
 
   /** @param {number} step */
@@ -155,15 +163,14 @@ function start(place) {
     } else if (data.type === "errors") {
       errors = data.lines;
       view.errors = new Set(errors);
-      if (!opened) open();
     } else if (data.type === "lines") view.take(data.block, data.lines, data.epoch);
     else if (data.type === "found" && data.find === find) {
       found = data.lines;
-      count.textContent = data.done ? (found.length ? `${found.length.toLocaleString("en")} lines` : "Not found") : `${found.length.toLocaleString("en")} lines, ${Math.floor(data.at * 100)} %`;
       if (jump && found.length && opened) {
         jump = false;
-        match(1);
+        to(1, found);
       }
+      tell(data.done, data.at);
     } else if (data.type === "line") {
       setFollow(false);
       view.now = data.line;

@@ -32,12 +32,12 @@ test("a log of 100 MB", { timeout: 120_000 }, async () => {
   const input = page.getByLabel("Find in the whole log");
   const looked = Date.now();
   await input.fill("needle-in");
-  await page.locator(".log-bar .count", { hasText: /^1 of 1 lines|^1 lines/ }).waitFor({ timeout: 60_000 });
+  await page.locator(".log-bar .count", { hasText: /^1 of 1 lines$/ }).waitFor({ timeout: 60_000 });
   await page.locator(".row-line.now mark", { hasText: "needle-in" }).waitFor();
   console.log(`# read 100 MB in ${read} ms, looked through it in ${Date.now() - looked} ms`);
   if (SHOTS) await page.screenshot({ path: `${SHOTS}/calm-log-100mb-light-1280.png` });
   await input.fill("straw");
-  await page.locator(".log-bar .count", { hasText: "of 10 lines" }).waitFor({ timeout: 60_000 });
+  await page.locator(".log-bar .count", { hasText: /^\d+ of 10 lines$/ }).waitFor({ timeout: 60_000 });
   await page.locator(".log-view").focus();
   await page.keyboard.press("n");
   const at = await page.locator(".row-line.now a").getAttribute("data-n");

@@ -59,6 +59,7 @@ export async function serve(mood) {
   const child = spawn(BINARY, ["0", mood], { stdio: ["ignore", "pipe", "inherit"] });
   const line = await new Promise((found, lost) => {
     child.stdout.once("data", (data) => found(String(data)));
+    child.once("error", lost);
     child.once("exit", (code) => lost(new Error(`the fixture server ended with ${code}`)));
   });
   const url = new URL(line.trim());

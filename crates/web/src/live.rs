@@ -20,9 +20,10 @@ pub(crate) async fn stream(cx: Cx) -> Response {
             .into_response();
     };
     let rings = cx.door.backend.changes(&cx.caller, topic);
-    // The first event tells the page that the stream is open, whatever proxies hold back.
-    let open = futures::stream::once(async { Event::default().event("open").data("") });
-    let events = open.chain(rings.map(|()| Event::default().data("")));
+    // The first event tells the page that the stream is open, whatever proxies hold back. Without data an event is none at all
+    // to a browser.
+    let open = futures::stream::once(async { Event::default().event("open").data("open") });
+    let events = open.chain(rings.map(|()| Event::default().data("changed")));
     let beat = KeepAlive::new().interval(Duration::from_secs(15));
     Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(beat).into_response()
 }
