@@ -85,7 +85,8 @@ export class View {
     return this.element.scrollTop + this.element.clientHeight >= this.element.scrollHeight - HEIGHT;
   }
 
-  /** @param {number} lines */
+  /** One line of room more than there are, or the last would be cut when the window is not a whole number of lines high.
+   * @param {number} lines */
   grow(lines) {
     if (lines === this.lines) return;
     // The last line may have been a part of one.
@@ -94,7 +95,8 @@ export class View {
     this.epoch += 1;
     const top = this.top();
     this.lines = lines;
-    this.space.style.height = `${Math.max(this.element.clientHeight, Math.min(TALLEST, lines * HEIGHT))}px`;
+    this.space.style.height = `${Math.max(this.element.clientHeight, Math.min(TALLEST, (lines + 1) * HEIGHT))}px`;
+    this.rows.style.setProperty("--digits", `${String(lines).length}ch`);
     // The same place of the bar is another line now, when the log is taller than browsers can count.
     if (this.follow) this.end();
     else this.go(top);

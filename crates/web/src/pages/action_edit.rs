@@ -240,7 +240,7 @@ pub(crate) fn skipped(all: &[Skipped]) -> Markup {
 pub(crate) fn diagnostics(all: &[Diagnostic], tone: &str) -> Markup {
     html! {
         @if !all.is_empty() {
-            ul.diagnostics class=(tone) {
+            ul.diagnostics.(tone) {
                 @for one in all {
                     li data-line=(one.line) data-tone=(tone) {
                         a href="#definition" { "Line " (one.line) ":" (one.column) } " "

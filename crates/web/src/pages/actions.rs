@@ -56,7 +56,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
         (title(&[], html! { "Actions" }, html! { "Commands to run over many repositories, by hand, on a schedule, or when a saved search finds something new." },
             html! { @if cx.may_write() { a.button.primary href="/actions/new" { "New action" } } }))
         (list::query_box(&cx, "Filter actions", "name or description"))
-        section data-live id="actions" aria-label="Actions" {
+        section data-live id="actions" {
             @if all.nodes.is_empty() {
                 (list::empty("No action is here.", html! { a href="/actions/new" { "Write the first" } ": a few lines say which repositories, and what to run in each." }))
             } @else {

@@ -207,7 +207,7 @@ fn phases(cx: &Cx, counts: &Totals) -> Markup {
             @for (tone, word, number, phase) in parts(counts) {
                 @if number > 0 || now == phase {
                     a href=(cx.with(&[("phase", phase), ("after", ""), ("at", "")])) aria-current=[(now == phase).then_some("true")] {
-                        span.key class=(tone) {} (word) " " span.n { (count(number)) }
+                        span.key.(tone) {} (word) " " span.n { (count(number)) }
                     }
                 }
             }

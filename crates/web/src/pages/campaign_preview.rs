@@ -112,7 +112,7 @@ fn page(
                     @for row in &preview.nodes {
                         tr {
                             th scope="row" { a href=(row.repository.url) { (shown(&row.repository.name)) } span.dim.sub { (shown(&row.title)) " · " (shown(&row.branch)) } }
-                            td { @for name in &row.operations { span.state class=(tone(name)) { (operation_icon(name)) span { (words(name)) } } " " } }
+                            td { @for name in &row.operations { span.state.(tone(name)) { (operation_icon(name)) span { (words(name)) } } " " } }
                             td.wide { (shown(&row.reason)) }
                             td { @if let Some(stat) = &row.diff_stat { (diff_stat(stat)) } }
                         }

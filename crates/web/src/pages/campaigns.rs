@@ -65,7 +65,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
             (list::filters(&cx, "State", "state", &[("", "All", None), ("OPEN", "Open", None), ("CLOSED", "Closed", None)]))
             (list::query_box(&cx, "Filter campaigns", "name"))
         }
-        section data-live id="campaigns" aria-label="Campaigns" {
+        section data-live id="campaigns" {
             @if all.nodes.is_empty() {
                 (list::empty("No campaign is here.", html! { "Open an " a href="/executions?state=COMPLETED" { "execution that completed" } " and press Create campaign." }))
             } @else {

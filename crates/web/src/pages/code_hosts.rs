@@ -111,7 +111,7 @@ fn page(cx: &Cx, data: &Data, sent: &Sent, status: StatusCode) -> Response {
     let all = &data.code_hosts;
     let body = html! {
         (title(&[("/repositories", "Repositories")], html! { "Code hosts" }, html! { "Repositories come from here, and pull requests go there." }, html! {}))
-        section data-live id="hosts" aria-label="Code hosts" {
+        section data-live id="hosts" {
             @if all.nodes.is_empty() { (list::empty("No code host yet.", html! { "Add the first below; its repositories come by themselves." })) }
             @for host in &all.nodes { (one(cx, host)) }
             (list::pager(cx, &all.page_info, all.total_count, all.nodes.len()))

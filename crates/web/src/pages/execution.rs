@@ -128,7 +128,7 @@ fn buttons(cx: &Cx, execution: &Execution) -> Markup {
                 @if let Some(campaign) = campaign {
                     a.button.primary href={ (campaign.url) "/preview?patchSet=" (set) } { (icon("campaign")) "Update campaign" }
                 }
-                a.button class=[campaign.is_none().then_some("primary")] href={ "/campaigns/new?patchSet=" (set) } { (icon("campaign")) "Create campaign" }
+                a.button.primary[campaign.is_none()] href={ "/campaigns/new?patchSet=" (set) } { (icon("campaign")) "Create campaign" }
             }
             @if execution.patch_set.is_none() && lost > 0 && counts.with_patch > 0 && !live {
                 (grave(cx, "submitPartialExecution", &id, "Use what succeeded",
@@ -182,7 +182,7 @@ fn numbers(cx: &Cx, row: &ExecutionRow) -> Markup {
                 @for (tone, word, number, state) in parts(&row.counts) {
                     @if number > 0 || now == state {
                         a href=(cx.with(&[("state", state), ("after", ""), ("at", "")])) aria-current=[(now == state).then_some("true")] {
-                            span.key class=(tone) {} (word) " " span.n { (count(number)) }
+                            span.key.(tone) {} (word) " " span.n { (count(number)) }
                         }
                     }
                 }

@@ -28,7 +28,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
         (title(&[], html! { "Executions" }, html! { "Each run of an action over its repositories." },
             html! { @if cx.may_write() { a.button.primary href="/actions" { "Run an action" } } }))
         (list::filters(&cx, "State", "state", &[("", "All", None), ("PROCESSING", "In progress", None), ("ERRORED", "Failed", None), ("COMPLETED", "Completed", None), ("CANCELED", "Canceled", None)]))
-        section data-live id="executions" aria-label="Executions" {
+        section data-live id="executions" {
             @if all.nodes.is_empty() {
                 (list::empty("No execution is here.", html! { "Run an " a href="/actions" { "action" } ", or look at " a href="/executions" { "all executions" } "." }))
             } @else { (table(&all.nodes)) }

@@ -53,7 +53,7 @@ pub(crate) async fn show(cx: Cx) -> Answer {
     let status = &home.server_status;
     let body = html! {
         (title(&[], html! { "Overview" },
-            html! { "Phalanx " (shown(&status.version)) ", started " (ago(status.started_at)) },
+            html! { span { "Phalanx " (shown(&status.version)) ", started " (ago(status.started_at)) } },
             run_something(&cx, &home.actions)))
         section data-live id="status" aria-label="Now" { (numbers(status, home.failed.total_count)) }
         @if !status.attention.is_empty() {

@@ -164,7 +164,7 @@ fn explain(job: &Job) -> Markup {
         _ => "run",
     };
     html! {
-        div.note class=(tone) {
+        div.note.(tone) {
             (icon(name))
             div {
                 (shown(&job.row.explain))
@@ -184,7 +184,7 @@ fn steps(job: &Job) -> Markup {
                         (badge(&step.state))
                         code.clip title=(step.run) { (shown(step.run.lines().next().unwrap_or_default())) }
                         span.push.dim {
-                            @if let Some(container) = &step.container { span.clip { (shown(container)) } " " }
+                            @if let Some(container) = &step.container { (shown(container)) " " }
                             @if let Some(code) = step.exit_code.filter(|code| *code != 0) { span.tag { "exit " (code) } " " }
                             @if let Some(duration) = step.duration_ms { span.num { (millis(duration)) } }
                         }
@@ -258,19 +258,21 @@ pub(crate) fn log_piece(
     let back = offset.saturating_sub(SHOWN_BYTES as u64);
     let job = format!("/jobs/{number}");
     let attempt = attempt.map(|attempt| format!("&attempt={attempt}")).unwrap_or_default();
-    let links = html! {
-        nav.pager aria-label="Pieces" {
-            span { "Bytes " (offset) "–" (end) " of " (piece.total) }
-            @if offset > 0 { a href={ (job) "/log?offset=" (back) (attempt) } { "Earlier" } a href={ (job) "/log?offset=0" (attempt) } { "Start" } }
-            @if end < piece.total { a rel="next" href={ (job) "/log?offset=" (end) (attempt) } { "Next piece" } }
-            a href={ (job) "/log/raw?" (attempt.trim_start_matches('&')) } { "Raw" }
+    let links = |label: &str| {
+        html! {
+            nav.pager aria-label=(label) {
+                span { "Bytes " (offset) "–" (end) " of " (piece.total) }
+                @if offset > 0 { a href={ (job) "/log?offset=" (back) (attempt) } { "Earlier" } a href={ (job) "/log?offset=0" (attempt) } { "Start" } }
+                @if end < piece.total { a rel="next" href={ (job) "/log?offset=" (end) (attempt) } { "Next piece" } }
+                a href={ (job) "/log/raw?" (attempt.trim_start_matches('&')) } { "Raw" }
+            }
         }
     };
     let body = html! {
         (title(&[("/jobs", "Jobs"), (job.as_str(), &format!("#{number}"))], html! { "Log" }, html! {}, html! {}))
-        (links)
+        (links("Pieces of the log"))
         pre.log-plain tabindex="0" aria-label="Log" { (plain(piece)) }
-        (links)
+        (links("Pieces of the log, at its end"))
     };
     cx.page(&Page::new(format!("Log of job {number}")), body)
 }

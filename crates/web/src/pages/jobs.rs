@@ -28,7 +28,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
         (title(&[], html! { "Jobs" }, html! { "One command in one repository each, newest first." }, html! {}))
         (list::filters(&cx, "State", "state", &[("", "All", None), ("PENDING", "Queued", None), ("RUNNING", "Running", None), ("ERRORED", "Failed", None),
             ("TIMEOUT", "Timed out", None), ("COMPLETED", "Completed", None), ("CANCELED", "Canceled", None)]))
-        section data-live id="jobs" aria-label="Jobs" {
+        section data-live id="jobs" {
             @if all.nodes.is_empty() {
                 (list::empty("No job is here.", html! { "Jobs are made by " a href="/executions" { "executions" } "." }))
             } @else { (table(&all.nodes, true)) }

@@ -71,7 +71,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
             (list::filters(&cx, "Sync", "failed", &[("", "All", None), ("true", "Not fetched", None)]))
             (list::query_box(&cx, "Filter repositories", "name"))
         }
-        section data-live id="repositories" aria-label="Repositories" {
+        section data-live id="repositories" {
             @if all.nodes.is_empty() { (list::empty("No repository is here.", html! { "Add a " a href="/code-hosts" { "code host" } ", and its repositories come by themselves." })) }
             @else {
                 (list::table("Repositories", &["Repository", "Code host", "Branch", "Fetched", "Size"], html! {

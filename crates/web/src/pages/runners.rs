@@ -63,7 +63,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     let body = html! {
         (title(&[], html! { "Runners" }, html! { "Machines that take jobs." }, html! {}))
         (list::filters(&cx, "State", "state", &[("", "All", None), ("ONLINE", "Online", None), ("OFFLINE", "Offline", None)]))
-        section data-live id="runners" aria-label="Runners" {
+        section data-live id="runners" {
             p.note.plain { (icon("clock")) span {
                 (counted(status.running_jobs, "job", "jobs")) " running, " (count(status.queued_jobs)) " queued"
                 @if let Some(oldest) = status.oldest_queued_seconds { ", the oldest for " b { (span(oldest)) } }

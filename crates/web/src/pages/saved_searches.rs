@@ -88,13 +88,13 @@ fn list_page(cx: &Cx, data: &Data, sent: &Sent, status: StatusCode) -> Response 
     let query = cx.params.get("query").unwrap_or_default();
     let body = html! {
         (title(&[], html! { "Saved searches" }, html! { "Asked again and again; an action can run when what they find changes." }, html! {}))
-        section data-live id="searches" aria-label="Saved searches" {
+        section data-live id="searches" {
             @if all.nodes.is_empty() { (list::empty("No search is saved.", html! { "Write one below, or try it first in the " a href="/search" { "code search" } "." })) }
             @else {
                 (list::table("Saved searches", &["Search", "Finds", "Last asked", "Last change", "Runs"], html! {
                     @for one in &all.nodes {
                         tr {
-                            th scope="row" { a href=(one.url) { (shown(&one.name)) } code.sub.clip { (shown(&one.query)) } }
+                            th scope="row" { a href=(one.url) { (shown(&one.name)) } code.sub { (shown(&one.query)) } }
                             td.num { @if let Some(number) = one.result_count { (count(number)) } @else { "–" } }
                             td { (ago_or(one.last_run_at, "never")) @if let Some(error) = &one.last_error { span.bad.sub { (shown(error)) } } }
                             td { (ago_or(one.last_change_at, "–")) }

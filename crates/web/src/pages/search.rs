@@ -65,7 +65,7 @@ pub(crate) async fn show(cx: Cx) -> Answer {
             article.card.hit {
                 h2 { a href=(one.repository.url) { (shown(&one.repository.name)) } @if let Some(path) = &one.path { " " span.path { (shown(path)) } } span.dim.more { (shown(one.revision.get(..10).unwrap_or(&one.revision))) } }
                 @if !one.lines.is_empty() {
-                    div.scroll tabindex="0" role="region" aria-label="Lines" { table.code { tbody { @for line in &one.lines { tr.same { td.no data-n=(line.number) {} td.line { (shown(&line.text)) } } } } } }
+                    div.scroll tabindex="0" role="region" aria-label={ "Lines of " (one.repository.name) " " (one.path.as_deref().unwrap_or_default()) } { table.code { tbody { @for line in &one.lines { tr.same { td.no data-n=(line.number) {} td.line { (shown(&line.text)) } } } } } }
                 }
             }
         }

@@ -65,7 +65,7 @@ pub(crate) fn burndown(days: &[ChangesetCounts]) -> Markup {
                 text.axis.end x=(WIDTH) y=(HEIGHT + 20.0) { (day(last.date)) }
             }
             figcaption {
-                ul.legend { @for (class, word, number) in LAYERS { li { span.key class=(class) {} (word) ": " b { (number(last)) } } } }
+                ul.legend { @for (class, word, number) in LAYERS { li { span.key.(class) {} (word) ": " b { (number(last)) } } } }
             }
             details {
                 summary { "As a table" }

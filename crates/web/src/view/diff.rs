@@ -90,7 +90,7 @@ fn one(at: usize, file: &FileDiff, split: bool, raw: Option<&str>) -> Markup {
                 p.said { "This change has " (count(total as i64)) " lines, more than are shown on a page (" (count(SHOWN_LINES as i64)) ")." (raw_link(raw)) }
             } @else {
                 div.scroll tabindex="0" role="region" aria-label={ "Changes of " (file.path()) } {
-                    table.code class=(if split { "split" } else { "unified" }) {
+                    table.code.(if split { "split" } else { "unified" }) {
                         tbody { @for hunk in &file.hunks { (rows(hunk, split)) } }
                     }
                 }
@@ -158,8 +158,8 @@ fn sides<'a, 'b>(lines: &'b [Line<'a>]) -> Vec<(Option<&'b Line<'a>>, Option<&'b
 fn side(line: Option<&Line<'_>>, number: fn(&Line<'_>) -> Option<i64>) -> Markup {
     html! {
         @if let Some(line) = line {
-            td.no class=(class(line.kind)) data-n=[number(line)] {}
-            td.line class=(class(line.kind)) { (content(line)) }
+            td.no.(class(line.kind)) data-n=[number(line)] {}
+            td.line.(class(line.kind)) { (content(line)) }
         } @else {
             td.no.none {} td.line.none {}
         }

@@ -47,12 +47,12 @@ pub(crate) fn look(state: &str) -> (&str, &'static str, &'static str) {
 
 pub(crate) fn badge(state: &str) -> Markup {
     let (word, tone, name) = look(state);
-    html! { span.state class=(tone) { (icon(name)) span { (shown(word)) } } }
+    html! { span.state.(tone) { (icon(name)) span { (shown(word)) } } }
 }
 
 /// With a word of one's own for the state.
 pub(crate) fn tagged(tone: &str, name: &str, word: &str) -> Markup {
-    html! { span.state class=(tone) { (icon(name)) span { (word) } } }
+    html! { span.state.(tone) { (icon(name)) span { (word) } } }
 }
 
 pub(crate) fn diff_stat(stat: &DiffStat) -> Markup {
