@@ -83,7 +83,7 @@ fn one(cx: &Cx, row: &Row) -> Markup {
                 @if row.schedule.is_none() && row.saved_search.is_none() { span.dim { "by hand only" } }
             }
             td { @if let Some(campaign) = &row.campaign { a href=(campaign.url) { (shown(&campaign.name)) } } @else { span.dim { "–" } } }
-            td { @if cx.may_write() { (operation(cx, "createActionExecution", &[("action", &row.id)], html! { (icon("play")) "Run" span.hide { " " (row.name) } }, "")) } }
+            td { @if cx.may_write() { (operation(cx, "createActionExecution", &[("action", &row.id)], html! { (icon("play")) "Run" span.hide { " " (shown(&row.name)) } }, "")) } }
         }
     }
 }

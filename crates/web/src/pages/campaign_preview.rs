@@ -97,7 +97,7 @@ fn page(
     let body = html! {
         (title(&crumbs, html! { "Preview" }, html! { span { "What would be done. Nothing has been done yet." } }, html! {
             @if let (Some(set), true) = (set, cx.may_write()) {
-                (form(cx, &cx.path, html! { input type="hidden" name="patchSet" value=(set); button.primary { "Apply to " (campaign.name) } }))
+                (form(cx, &cx.path, html! { input type="hidden" name="patchSet" value=(set); button.primary { "Apply to " (shown(&campaign.name)) } }))
             }
         }))
         (sent.summary(&[]))

@@ -131,7 +131,7 @@ fn one(cx: &Cx, host: &Host) -> Markup {
                 @else if host.sync_error.is_some() { (tagged("bad", "cross", "Failed")) }
                 @else { (tagged("good", "check", "In sync")) }
                 div.buttons.push {
-                    @if cx.may_write() { (operation(cx, "syncCodeHost", &[("codeHost", &host.id)], html! { (icon("retry")) "Sync now" span.hide { " " (host.name) } }, "")) }
+                    @if cx.may_write() { (operation(cx, "syncCodeHost", &[("codeHost", &host.id)], html! { (icon("retry")) "Sync now" span.hide { " " (shown(&host.name)) } }, "")) }
                     @if cx.caller.role == Role::Admin { (grave(cx, "deleteCodeHost", &[("codeHost", &host.id)], "Delete", "Its repositories are not fetched any more. Pull requests stay as they are.")) }
                 }
             }

@@ -16,7 +16,7 @@ pub(crate) fn query(cx: &Cx, query: &str, variables: &Value) -> Response {
     let body = html! {
         (title(&[], html! { "The query of this page" }, html! { "This page shows the answer to one GraphQL query, asked with your rights. You can ask the same of the API." },
             html! { a.button href=(cx.with(&[("view", "")])) { "Back to the page" } }))
-        section.card { h2 { "Query" } (copy(query, "Copy")) pre.text tabindex="0" { (query) } }
+        section.card { h2 { "Query" } (copy(query, "Copy")) pre.text tabindex="0" { (shown(query)) } }
         section.card { h2 { "Variables" } (copy(&variables, "Copy")) pre.text tabindex="0" { (shown(&variables)) } }
     };
     cx.page(&Page::new("Query"), body)

@@ -13,7 +13,7 @@ use crate::view::form::form;
 use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
 use crate::view::list::empty;
-use crate::view::text::{count, counted, shown};
+use crate::view::text::{count, counted, flat, shown};
 use crate::view::time::{ago, span};
 
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ fn run_something(cx: &Cx, actions: &Connection<Named>) -> Markup {
             @if !actions.nodes.is_empty() {
                 (form(cx, "/do/createActionExecution", html! {
                     label.hide for="run-action" { "Action to run" }
-                    select id="run-action" name="action" { @for action in &actions.nodes { option value=(action.id) { (action.name) } } }
+                    select id="run-action" name="action" { @for action in &actions.nodes { option value=(action.id) { (flat(&action.name)) } } }
                     button.primary { (icon("play")) "Run" }
                 }))
             }

@@ -236,7 +236,7 @@ async fn log(cx: &Cx, job: &Job) -> Markup {
                 noscript { p.small {
                     "This is the end of the log. " a href={ "/jobs/" (number) "/log?attempt=" (attempt.number) "&offset=0" } { "Read it from the start" }
                 } }
-                pre.log-plain tabindex="0" aria-label="End of the log" { @if let Some(piece) = &piece { (plain(piece)) } }
+                pre.log-plain tabindex="0" aria-label="End of the log" { @if let Some(piece) = &piece { (shown(&plain(piece))) } }
             }
         }
     }
@@ -271,7 +271,7 @@ pub(crate) fn log_piece(
     let body = html! {
         (title(&[("/jobs", "Jobs"), (job.as_str(), &format!("#{number}"))], html! { "Log" }, html! {}, html! {}))
         (links("Pieces of the log"))
-        pre.log-plain tabindex="0" aria-label="Log" { (plain(piece)) }
+        pre.log-plain tabindex="0" aria-label="Log" { (shown(&plain(piece))) }
         (links("Pieces of the log, at its end"))
     };
     cx.page(&Page::new(format!("Log of job {number}")), body)

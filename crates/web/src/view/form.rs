@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::text::shown;
+use super::text::{flat, shown};
 use crate::backend::GraphError;
 use crate::cx::{Cx, Fields};
 
@@ -148,7 +148,7 @@ pub(crate) fn select(name: &str, label: &str, value: &str, options: &[(String, S
             label for=(name) { (label) }
             select id=(name) name=(name) {
                 @for (option, label) in options {
-                    option value=(option) selected[option == value] { (label) }
+                    option value=(option) selected[option == value] { (flat(label)) }
                 }
             }
         }

@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::form::form;
 use super::icon::icon;
-use super::text::shown;
+use super::text::{flat, shown};
 use crate::assets;
 use crate::backend::{Role, Topic};
 use crate::cx::Cx;
@@ -55,8 +55,8 @@ fn head(title: &str, scripts: &[&str]) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
-            title { (title) " · Phalanx" }
-            meta property="og:title" content=(title);
+            title { (flat(title)) " · Phalanx" }
+            meta property="og:title" content=(flat(title));
             link rel="icon" type="image/svg+xml" href=(assets::url("icon.svg"));
             @for sheet in ["style.css", "parts.css", "viewers.css"] {
                 link rel="stylesheet" href=(assets::url(sheet));

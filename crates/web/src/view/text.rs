@@ -34,6 +34,19 @@ impl Render for Shown<'_> {
     }
 }
 
+/// The same where no markup can be: titles and choices.
+pub(crate) fn flat(text: &str) -> String {
+    let mut said = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            said.push_str(&format!("⟨U+{:04X}⟩", c as u32));
+        } else {
+            said.push(c);
+        }
+    }
+    said
+}
+
 fn escape(text: &str, out: &mut String) {
     // Writing into a string cannot fail.
     let _ = Escaper::new(out).write_str(text);

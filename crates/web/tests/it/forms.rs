@@ -144,6 +144,6 @@ async fn a_patch_set_is_applied_to_a_campaign() {
     assert!(seen.contains("Apply to go-1-26") && seen.contains("name=\"patchSet\" value=\"set\""));
     assert!(!browser.get("/campaigns/go-1-26/preview").await.text().contains("Apply to"));
     let done = browser.post("/campaigns/go-1-26/preview", &[("patchSet", "set")]).await;
-    assert_eq!(done.header("location"), "/campaigns/go-1-26");
+    assert_eq!(done.header("location"), "/campaigns/go%2D1%2D26");
     assert_eq!(last(&fixture).1["input"]["patchSet"], "set");
 }
