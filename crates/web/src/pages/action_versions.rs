@@ -65,7 +65,7 @@ fn changes(before: &str, after: &str, number: i64) -> Markup {
                     tr.hunk { td { "since version " (number) } }
                     @for op in &group { @for change in diff.iter_changes(op) {
                         @let (class, sign) = match change.tag() { ChangeTag::Equal => ("same", " "), ChangeTag::Delete => ("removed", "-"), ChangeTag::Insert => ("added", "+") };
-                        tr class=(class) { td.line { (sign) (shown(change.value().trim_end_matches('\n'))) } }
+                        tr class=(class) { td.src { (sign) (shown(change.value().trim_end_matches('\n'))) } }
                     } }
                 }
             } }

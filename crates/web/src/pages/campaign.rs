@@ -16,7 +16,7 @@ use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
 use crate::view::list::{self, ROWS};
 use crate::view::state::{badge, diff_stat};
-use crate::view::text::{count, counted, shown};
+use crate::view::text::{count, counted, path, shown};
 use crate::view::time::{ago, ago_or};
 
 #[derive(Deserialize)]
@@ -271,8 +271,8 @@ fn one(campaign: &Campaign, row: &Row) -> Markup {
         tr {
             td.tick { @if campaign.viewer_can_administer { input type="checkbox" name="changesets" value=(row.id) aria-label={ "Select " (row.repository.name) } data-tick; } }
             th scope="row" {
-                a href=(page) { (shown(&row.repository.name)) }
-                span.dim.sub.clip { (shown(&row.title)) " · " (shown(&row.branch)) }
+                a href=(page) { (path(&row.repository.name)) }
+                div.dim.sub { span.clip { (shown(&row.title)) " · " (shown(&row.branch)) } }
                 @if let Some(changeset) = &row.changeset { @for label in &changeset.labels { span.tag { (shown(&label.text)) } " " } }
             }
             td {

@@ -16,7 +16,7 @@ use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
 use crate::view::list;
 use crate::view::state::diff_stat;
-use crate::view::text::{count, counted, shown};
+use crate::view::text::{count, counted, path, shown};
 
 #[derive(Deserialize)]
 struct Data {
@@ -111,7 +111,7 @@ fn page(
                 (list::table("What would be done", &["Changeset", "Would", "Why", "Change"], html! {
                     @for row in &preview.nodes {
                         tr {
-                            th scope="row" { a href=(row.repository.url) { (shown(&row.repository.name)) } span.dim.sub { (shown(&row.title)) " · " (shown(&row.branch)) } }
+                            th scope="row" { a href=(row.repository.url) { (path(&row.repository.name)) } span.dim.sub { (shown(&row.title)) " · " (shown(&row.branch)) } }
                             td { @for name in &row.operations { span.state.(tone(name)) { (operation_icon(name)) span { (words(name)) } } " " } }
                             td.wide { (shown(&row.reason)) }
                             td { @if let Some(stat) = &row.diff_stat { (diff_stat(stat)) } }

@@ -72,7 +72,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
                 (list::table("Campaigns", &["Campaign", "State", "Changesets", "Change", "By", "Updated"], html! {
                     @for row in &all.nodes {
                         tr {
-                            th scope="row" { a href=(row.url) { (shown(&row.name)) } @if let Some(text) = &row.description { span.dim.sub.clip { (shown(text)) } } }
+                            th scope="row" { a href=(row.url) { (shown(&row.name)) } @if let Some(text) = &row.description { div.dim.sub { span.clip { (shown(text)) } } } }
                             td { (badge(&row.state)) }
                             td.wide { (bar(&row.counts)) (words(&row.counts)) }
                             td { (diff_stat(&row.diff_stat)) }

@@ -10,7 +10,7 @@ use crate::types::{Connection, JobRow};
 use crate::view::layout::{Page, title};
 use crate::view::list::{self, ROWS};
 use crate::view::state::{badge, diff_stat, tagged};
-use crate::view::text::shown;
+use crate::view::text::{path, shown};
 use crate::view::time::{ago_or, took};
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ pub(crate) fn table(rows: &[JobRow], executions: bool) -> Markup {
             @for row in rows {
                 tr {
                     th scope="row" {
-                        a href=(row.url) { (shown(&row.repository.name)) @if !row.path.is_empty() { "/" (shown(&row.path)) } }
+                        a href=(row.url) { (path(&row.repository.name)) @if !row.path.is_empty() { "/" wbr; (path(&row.path)) } }
                         " " span.dim { "#" (row.number) }
                     }
                     td { (state(row)) }

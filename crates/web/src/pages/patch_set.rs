@@ -14,7 +14,7 @@ use crate::view::form::operation;
 use crate::view::layout::{Page, title};
 use crate::view::list::{self, ROWS};
 use crate::view::state::diff_stat;
-use crate::view::text::{count, counted, shown};
+use crate::view::text::{count, counted, path, shown};
 use crate::view::time::ago;
 
 #[derive(Deserialize)]
@@ -62,7 +62,7 @@ pub(crate) async fn show(cx: Cx, Path(id): Path<String>) -> Answer {
             (list::table("Patches", &["Repository", "Title", "Branch", "Change"], html! {
                 @for row in &patches.nodes {
                     tr {
-                        th scope="row" { a href={ "/patches/" (encoded(&row.id)) } { (shown(&row.repository.name)) } }
+                        th scope="row" { a href={ "/patches/" (encoded(&row.id)) } { (path(&row.repository.name)) } }
                         td { (shown(row.title.as_deref().unwrap_or_default())) }
                         td { (shown(&row.base_ref)) }
                         td { (diff_stat(&row.diff_stat)) }

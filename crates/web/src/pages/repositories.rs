@@ -15,7 +15,7 @@ use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
 use crate::view::list::{self, ROWS};
 use crate::view::state::tagged;
-use crate::view::text::{bytes, shown};
+use crate::view::text::{bytes, path, shown};
 use crate::view::time::ago_or;
 
 #[derive(Deserialize)]
@@ -77,7 +77,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
                 (list::table("Repositories", &["Repository", "Code host", "Branch", "Fetched", "Size"], html! {
                     @for row in &all.nodes {
                         tr {
-                            th scope="row" { a href=(row.url) { (shown(&row.name)) } " " (kinds(row.is_fork, row.is_archived, row.is_private)) }
+                            th scope="row" { a href=(row.url) { (path(&row.name)) } " " (kinds(row.is_fork, row.is_archived, row.is_private)) }
                             td { @if let Some(host) = &row.code_host { (shown(&host.name)) } @else { span.dim { "added by hand" } } }
                             td { @if let Some(branch) = &row.default_branch { (shown(&branch.display_name)) } @if let Some(head) = &row.head_commit { " " code.dim { (shown(&head.short)) } } }
                             td { @if row.sync_error.is_some() { (tagged("bad", "cross", "Failed")) " " } (ago_or(row.fetched_at, "never")) @if let Some(error) = &row.sync_error { span.bad.sub { (shown(error)) } } }

@@ -74,7 +74,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
                 (list::table("Runners", &["Runner", "State", "Slots", "Now", "Queues", "Seen"], html! {
                     @for row in &all.nodes {
                         tr {
-                            th scope="row" { a href=(row.url) { (shown(&row.name)) } span.dim.sub.clip { (shown(&row.specs)) } }
+                            th scope="row" { a href=(row.url) { (shown(&row.name)) } div.dim.sub { span.clip { (shown(&row.specs)) } } }
                             td { (state(&row.state, row.draining, row.waiting)) }
                             td.num { (row.running_jobs.total_count) " of " (row.slots) }
                             td.wide {

@@ -11,7 +11,7 @@ use crate::types::{Connection, Named, PageInfo};
 use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
 use crate::view::list;
-use crate::view::text::{counted, shown};
+use crate::view::text::{counted, path, shown};
 
 #[derive(Deserialize)]
 struct Data {
@@ -63,9 +63,9 @@ pub(crate) async fn show(cx: Cx) -> Answer {
         @if let Some(error) = &found.error { (wrong(query, error)) }
         @for one in &found.nodes {
             article.card.hit {
-                h2 { a href=(one.repository.url) { (shown(&one.repository.name)) } @if let Some(path) = &one.path { " " span.path { (shown(path)) } } span.dim.more { (shown(one.revision.get(..10).unwrap_or(&one.revision))) } }
+                h2 { a href=(one.repository.url) { (path(&one.repository.name)) } @if let Some(found) = &one.path { " " span.path { (path(found)) } } span.dim.more { (shown(one.revision.get(..10).unwrap_or(&one.revision))) } }
                 @if !one.lines.is_empty() {
-                    div.scroll tabindex="0" role="region" aria-label={ "Lines of " (one.repository.name) " " (one.path.as_deref().unwrap_or_default()) } { table.code { tbody { @for line in &one.lines { tr.same { td.no data-n=(line.number) {} td.line { (shown(&line.text)) } } } } } }
+                    div.scroll tabindex="0" role="region" aria-label={ "Lines of " (one.repository.name) " " (one.path.as_deref().unwrap_or_default()) } { table.code { tbody { @for line in &one.lines { tr.same { td.no data-n=(line.number) {} td.src { (shown(&line.text)) } } } } } }
                 }
             }
         }

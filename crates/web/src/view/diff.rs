@@ -91,6 +91,7 @@ fn one(at: usize, file: &FileDiff, split: bool, raw: Option<&str>) -> Markup {
             } @else {
                 div.scroll tabindex="0" role="region" aria-label={ "Changes of " (file.path()) } {
                     table.code.(if split { "split" } else { "unified" }) {
+                        @if split { colgroup { col.n; col; col.n; col; } }
                         tbody { @for hunk in &file.hunks { (rows(hunk, split)) } }
                     }
                 }
@@ -121,7 +122,7 @@ fn rows(hunk: &Hunk, split: bool) -> Markup {
             @for line in &lines {
                 tr class=(class(line.kind)) {
                     td.no data-n=[line.old] {} td.no data-n=[line.new] {}
-                    td.line { (content(line)) }
+                    td.src { (content(line)) }
                 }
             }
         }
@@ -159,9 +160,9 @@ fn side(line: Option<&Line<'_>>, number: fn(&Line<'_>) -> Option<i64>) -> Markup
     html! {
         @if let Some(line) = line {
             td.no.(class(line.kind)) data-n=[number(line)] {}
-            td.line.(class(line.kind)) { (content(line)) }
+            td.src.(class(line.kind)) { (content(line)) }
         } @else {
-            td.no.none {} td.line.none {}
+            td.no.none {} td.src.none {}
         }
     }
 }

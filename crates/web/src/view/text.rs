@@ -34,6 +34,22 @@ impl Render for Shown<'_> {
     }
 }
 
+/// A path, which may be broken after its slashes.
+pub(crate) struct Path<'a>(&'a str);
+
+pub(crate) fn path(text: &str) -> Path<'_> {
+    Path(text)
+}
+
+impl Render for Path<'_> {
+    fn render_to(&self, out: &mut String) {
+        for part in self.0.split_inclusive('/') {
+            Shown(part).render_to(out);
+            out.push_str("<wbr>");
+        }
+    }
+}
+
 /// The same where no markup can be: titles and choices.
 pub(crate) fn flat(text: &str) -> String {
     let mut said = String::with_capacity(text.len());

@@ -7,7 +7,7 @@ use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn no_page_without_a_session() {
-    let stranger = Browser::new(&Fixture::new()).as_whom(None);
+    let stranger = Browser::new(&Fixture::new()).with_token(None);
     for page in ["/", "/executions/7", "/jobs/1", "/settings", "/search?q=x"] {
         let answer = stranger.get(page).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{page}");
@@ -17,7 +17,7 @@ async fn no_page_without_a_session() {
         [(None, "/live?topic=everything"), (Some("forged"), "/live?topic=everything")]
     {
         let answer = Browser::new(&Fixture::new())
-            .as_whom(token)
+            .with_token(token)
             .send(Request::get(page).header("x-fragment", "1"), String::new())
             .await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -30,7 +30,7 @@ async fn no_page_without_a_session() {
 
 #[tokio::test]
 async fn a_link_from_another_site_asks_again_from_ours() {
-    let stranger = Browser::new(&Fixture::new()).as_whom(None);
+    let stranger = Browser::new(&Fixture::new()).with_token(None);
     let answer = stranger
         .send(Request::get("/jobs/1").header("sec-fetch-site", "cross-site"), String::new())
         .await;
@@ -40,7 +40,7 @@ async fn a_link_from_another_site_asks_again_from_ours() {
 
 #[tokio::test]
 async fn a_token_opens_a_session_and_leaves_the_address() {
-    let stranger = Browser::new(&Fixture::new()).as_whom(None);
+    let stranger = Browser::new(&Fixture::new()).with_token(None);
     let answer = stranger.get("/login?token=admin-token&next=/jobs/1").await;
     assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/jobs/1"));
     let cookie = answer.header("set-cookie");
@@ -102,7 +102,7 @@ async fn forms_of_others_are_refused() {
     for (request, body) in refused {
         assert_eq!(browser.send(request, body).await.status, StatusCode::FORBIDDEN);
     }
-    let other = Browser::new(&fixture).as_whom(Some("user-token"));
+    let other = Browser::new(&fixture).with_token(Some("user-token"));
     assert_eq!(
         other.send(post(), body.clone()).await.status,
         StatusCode::FORBIDDEN,
@@ -118,7 +118,7 @@ async fn forms_of_others_are_refused() {
 
 #[tokio::test]
 async fn a_reader_sees_no_buttons() {
-    let reader = Browser::new(&Fixture::new()).as_whom(Some("reader-token"));
+    let reader = Browser::new(&Fixture::new()).with_token(Some("reader-token"));
     for page in ["/", "/actions", "/jobs/1", "/code-hosts", "/settings", "/saved-searches"] {
         let text = reader.get(page).await.text();
         assert!(!text.contains("action=\"/do/"), "{page}");

@@ -45,7 +45,7 @@ impl Browser {
         Self { router: web::router(Arc::new(fixture.clone())), token: Some("admin-token") }
     }
 
-    fn as_whom(mut self, token: Option<&'static str>) -> Self {
+    fn with_token(mut self, token: Option<&'static str>) -> Self {
         self.token = token;
         self
     }

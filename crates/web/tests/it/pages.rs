@@ -250,7 +250,7 @@ async fn differences() {
 
 #[tokio::test]
 async fn assets_are_kept_only_under_their_hash() {
-    let browser = Browser::new(&Fixture::new()).as_whom(None);
+    let browser = Browser::new(&Fixture::new()).with_token(None);
     let page = browser.get("/login").await.text();
     let at = page.find("/assets/").unwrap();
     let sheet = page[at..].split('"').next().unwrap();
