@@ -28,9 +28,9 @@ let searching = 0;
 const pieces = new Map();
 const decoder = new TextDecoder();
 
-const lineCount = () => newlines + (scanned > (lastStart ?? 0) ? 1 : 0);
 /** Where the line after the last newline starts. */
 let lastStart = 0;
+const lineCount = () => newlines + (scanned > lastStart ? 1 : 0);
 
 /** @param {number} offset @param {number} bytes */
 async function get(offset, bytes) {
@@ -152,6 +152,7 @@ async function lines(from, count) {
 async function find(words, mine) {
   const exact = words !== words.toLowerCase();
   const wanted = exact ? words : words.toLowerCase();
+  /** @type {number[]} */
   const found = [];
   let line = 0;
   let rest = new Uint8Array(0);
