@@ -129,6 +129,7 @@ fn one(cx: &Cx, host: &Host) -> Markup {
                 span.tag { (kind(&host.kind)) }
                 @if host.syncing { (tagged("live", "run", "Looking for repositories")) }
                 @else if host.sync_error.is_some() { (tagged("bad", "cross", "Failed")) }
+                @else if host.credential_error.is_some() { (tagged("bad", "alert", "Refuses us")) }
                 @else { (tagged("good", "check", "In sync")) }
                 div.buttons.push {
                     @if cx.may_write() { (operation(cx, "syncCodeHost", &[("codeHost", &host.id)], html! { (icon("retry")) "Sync now" span.hide { " " (shown(&host.name)) } }, "")) }
