@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api-rest", &["model", "engine", "dispatcher", "campaign", "codehost", "blobs", "spec"]),
     ("runner", &["model", "blobs", "spec", "executor-protocol"]),
     ("testkit", &["model", "engine"]),
+    ("web", &[]),
 ];
 
 #[test]
