@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::dataloader::DataLoader;
-use async_graphql::{Request, Response, Schema};
+pub use async_graphql::{Request, Variables};
+use async_graphql::{Response, Schema};
 use campaign::service::{Caller, Service};
 
 pub use auth::Door;

@@ -113,7 +113,7 @@ impl Loader<LastOf> for Batch {
 
     async fn load(&self, keys: &[LastOf]) -> Result<HashMap<LastOf, Self::Value>, Shared> {
         self.each(keys, |it, key| {
-            let filter = ExecutionFilter { action: Some(key.0) };
+            let filter = ExecutionFilter { action: Some(key.0), state: None };
             let page = it.store.executions(filter, Window { after: None, first: 1 })?;
             Ok(page.items.into_iter().next())
         })

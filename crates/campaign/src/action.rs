@@ -143,6 +143,16 @@ pub struct Misfire {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExecutionFilter {
     pub action: Option<ActionId>,
+    pub state: Option<ExecutionState>,
+}
+
+/// Where an execution stands: a job that was canceled counts first, then what still runs, then what failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecutionState {
+    Processing,
+    Errored,
+    Completed,
+    Canceled,
 }
 
 /// What the store keeps of actions and their executions.

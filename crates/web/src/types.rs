@@ -45,7 +45,6 @@ pub(crate) struct JobCounts {
     pub errored: i64,
     pub timeout: i64,
     pub canceled: i64,
-    pub cached: i64,
     pub with_patch: i64,
 }
 
@@ -90,8 +89,6 @@ pub(crate) struct ExecutionRow {
     pub created_at: Timestamp,
     pub execution_start_at: Option<Timestamp>,
     pub execution_end_at: Option<Timestamp>,
-    pub planning: bool,
-    pub plan_error: Option<String>,
     pub counts: JobCounts,
     pub diff_stat: DiffStat,
 }

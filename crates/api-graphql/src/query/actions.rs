@@ -16,7 +16,7 @@ use crate::types::agent::{Agent, AgentState};
 use crate::types::definition::{
     DefinitionValidation, SchedulePreview, ScopePreview, ScopeWorkspace, diagnostics, skipped,
 };
-use crate::types::execution::ActionExecution;
+use crate::types::execution::{ActionExecution, BackgroundProcessState};
 use crate::types::job::{ActionJob, ActionJobState};
 use crate::types::node::{self, Node};
 
@@ -58,9 +58,10 @@ impl ActionQueries {
         ctx: &Context<'_>,
         first: Option<i32>,
         after: Option<String>,
+        state: Option<BackgroundProcessState>,
     ) -> Result<Connection<ActionExecution>> {
         let window = window(first, after.as_deref())?;
-        let filter = ExecutionFilter::default();
+        let filter = ExecutionFilter { action: None, state: state.map(Into::into) };
         let page = service(ctx).blocking(move |it| it.store.executions(filter, window)).await;
         let page = page.map_err(status::store)?.map(ActionExecution);
         Ok(Connection::new(page, after.is_some(), |it| it.0.execution.to_string()))

@@ -80,7 +80,7 @@ fn attention(it: &Service) -> Result<Vec<Attention>, StoreError> {
     for misfire in it.store.misfires(None, ATTENTION)? {
         // One that ran since is no news.
         let Some(action) = it.store.action(misfire.action)? else { continue };
-        let filter = campaign::action::ExecutionFilter { action: Some(action.id) };
+        let filter = campaign::action::ExecutionFilter { action: Some(action.id), state: None };
         let last = it.store.executions(filter, Window { after: None, first: 1 })?;
         let last = last.items.first().map(|row| row.execution);
         let last = last.map(|id| it.dispatcher.reader().group(id)).transpose()?.flatten();

@@ -83,7 +83,7 @@ impl Action {
         after: Option<String>,
     ) -> Result<Connection<ActionExecution>> {
         let window = window(first, after.as_deref())?;
-        let filter = ExecutionFilter { action: Some(self.0.id) };
+        let filter = ExecutionFilter { action: Some(self.0.id), state: None };
         let page = service(ctx).blocking(move |it| it.store.executions(filter, window)).await;
         let page = page.map_err(status::store)?.map(ActionExecution);
         Ok(Connection::new(page, after.is_some(), |it| it.0.execution.to_string()))

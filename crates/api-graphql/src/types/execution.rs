@@ -31,6 +31,7 @@ pub(crate) enum ActionExecutionInvocationReason {
 }
 
 #[derive(Enum, Clone, Copy, PartialEq, Eq, Debug)]
+#[graphql(remote = "campaign::action::ExecutionState")]
 pub(crate) enum BackgroundProcessState {
     Processing,
     Errored,

@@ -122,7 +122,7 @@ impl Service {
 
     /// The newest execution of an action, while it is not over.
     async fn running(self: &Arc<Self>, action: &Action) -> Result<Option<GroupId>, Refusal> {
-        let filter = ExecutionFilter { action: Some(action.id) };
+        let filter = ExecutionFilter { action: Some(action.id), state: None };
         self.blocking(move |it| {
             let last = it.store.executions(filter, Window { after: None, first: 1 })?;
             let Some(last) = last.items.first() else { return Ok(None) };

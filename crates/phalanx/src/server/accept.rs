@@ -116,11 +116,11 @@ pub async fn run(
                 return;
             }
             match tls {
-                None => serve_io(stream, doors, stop).await,
+                None => serve_io(stream, doors, false, stop).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(TLS_TIME, tls.accept(stream)).await
                     {
-                        serve_io(stream, doors, stop).await;
+                        serve_io(stream, doors, true, stop).await;
                     }
                 }
             }
@@ -128,12 +128,15 @@ pub async fn run(
     }
 }
 
-async fn serve_io<S>(stream: S, doors: Arc<Doors>, stop: CancellationToken)
+async fn serve_io<S>(stream: S, doors: Arc<Doors>, tls: bool, stop: CancellationToken)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let doors = doors.clone();
+        if tls {
+            request.extensions_mut().insert(web::OverTls);
+        }
         async move { Ok::<_, Infallible>(answer(&doors, request).await) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();

@@ -2,6 +2,7 @@
 
 mod accept;
 mod data;
+mod pages;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -119,7 +120,8 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
         local_paths: loopback,
         service,
     }));
-    let rest = rest.merge(api_graphql::router(graphql));
+    let pages = web::router(Arc::new(pages::Pages { graphql: graphql.clone() }));
+    let rest = rest.merge(api_graphql::router(graphql)).merge(pages);
     let doors = accept::Doors { executor, rest, hosts: accept::Hosts::new(section, address) };
     let accepting = tokio::spawn(accept::run(listener, tls, Arc::new(doors), stop.clone()));
     Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme })

@@ -50,7 +50,6 @@ struct Host {
     exclude: Vec<String>,
     has_credential: bool,
     credential_user: Option<String>,
-    credential_error: Option<String>,
     repository_count: i64,
     last_sync_at: Option<Timestamp>,
     sync_error: Option<String>,
@@ -129,7 +128,6 @@ fn one(cx: &Cx, host: &Host) -> Markup {
                 span.tag { (kind(&host.kind)) }
                 @if host.syncing { (tagged("live", "run", "Looking for repositories")) }
                 @else if host.sync_error.is_some() { (tagged("bad", "cross", "Failed")) }
-                @else if host.credential_error.is_some() { (tagged("bad", "alert", "Refuses us")) }
                 @else { (tagged("good", "check", "In sync")) }
                 div.buttons.push {
                     @if cx.may_write() { (operation(cx, "syncCodeHost", &[("codeHost", &host.id)], html! { (icon("retry")) "Sync now" span.hide { " " (shown(&host.name)) } }, "")) }
@@ -137,7 +135,6 @@ fn one(cx: &Cx, host: &Host) -> Markup {
                 }
             }
             @if let Some(error) = &host.sync_error { p.note.bad { (icon("cross")) span { (shown(error)) } } }
-            @if let Some(error) = &host.credential_error { p.note.bad { (icon("alert")) span { b { "The credential does not work: " } (shown(error)) } } }
             @if let Some(until) = host.waiting_until { p.note.wait { (icon("clock")) span { "The host asked us to wait; we go on " (ago(until)) "." } } }
             dl.facts-list {
                 dt { "Address" } dd { code.break { (shown(&host.url)) } }

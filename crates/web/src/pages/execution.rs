@@ -9,8 +9,8 @@ use axum::extract::Path;
 
 use crate::backend::Topic;
 use crate::cx::{Answer, Cx, encoded, node_id};
-use crate::pages::{action_edit, executions, jobs};
-use crate::types::{Connection, Diagnostic, ExecutionRow, JobRow, Named, Node, User};
+use crate::pages::{executions, jobs};
+use crate::types::{Connection, ExecutionRow, JobRow, Named, Node, User};
 use crate::view::form::{grave, operation};
 use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
@@ -32,7 +32,6 @@ struct Execution {
     action: Option<OfAction>,
     patch_set: Option<PatchSet>,
     partial_submit: Option<PartialSubmit>,
-    diagnostics: Vec<Diagnostic>,
     jobs: Connection<JobRow>,
 }
 
@@ -117,7 +116,7 @@ fn facts(execution: &Execution) -> Markup {
 fn buttons(cx: &Cx, execution: &Execution) -> Markup {
     let id = [("actionExecution", execution.id.as_str())];
     let counts = &execution.row.counts;
-    let live = counts.pending + counts.running > 0 || execution.row.planning;
+    let live = counts.pending + counts.running > 0;
     let lost = counts.errored + counts.timeout + counts.canceled;
     let campaign = execution.action.as_ref().and_then(|action| action.campaign.as_ref());
     html! {
@@ -147,12 +146,6 @@ fn buttons(cx: &Cx, execution: &Execution) -> Markup {
 fn says(cx: &Cx, execution: &Execution) -> Markup {
     let row = &execution.row;
     html! {
-        @if let Some(error) = &row.plan_error {
-            div.note.bad role="alert" {
-                (icon("alert"))
-                div { b { "It could not be planned: " } (shown(error)) (action_edit::diagnostics(&execution.diagnostics, "bad")) }
-            }
-        }
         @if let Some(partial) = &execution.partial_submit {
             p.note.wait { (icon("alert")) span { b { (shown(&partial.by.username)) } " took the patches that were good " (ago(partial.at)) "; " (counted(partial.failed_jobs, "job", "jobs")) " had not succeeded." } }
         }
@@ -190,7 +183,6 @@ fn numbers(cx: &Cx, row: &ExecutionRow) -> Markup {
             p.small {
                 (counted(row.counts.with_patch, "patch", "patches")) " " (diff_stat(&row.diff_stat))
                 " in " (counted(row.diff_stat.files, "file", "files"))
-                @if row.counts.cached > 0 { " · " (count(row.counts.cached)) " answered from the cache" }
             }
         }
     }

@@ -74,13 +74,9 @@ pub(crate) fn cards(rows: &[ExecutionRow]) -> Markup {
 }
 
 pub(crate) fn state(row: &ExecutionRow) -> Markup {
-    if row.planning {
-        return tagged("live", "search", "Planning");
-    }
-    match (&row.plan_error, row.status.state.as_str()) {
-        (Some(_), _) => tagged("bad", "alert", "Not planned"),
-        (None, "ERRORED") if row.counts.completed > 0 => tagged("bad", "cross", "Partly failed"),
-        (None, state) => badge(state),
+    match row.status.state.as_str() {
+        "ERRORED" if row.counts.completed > 0 => tagged("bad", "cross", "Partly failed"),
+        state => badge(state),
     }
 }
 

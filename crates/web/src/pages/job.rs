@@ -56,7 +56,6 @@ struct Step {
     state: String,
     exit_code: Option<i64>,
     duration_ms: Option<u64>,
-    log_offset: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +66,7 @@ struct Attempt {
     state: String,
     exit_code: Option<i64>,
     message: Option<String>,
-    started_at: Timestamp,
+    started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     log_bytes: u64,
     log_incomplete: bool,
@@ -188,9 +187,6 @@ fn steps(job: &Job) -> Markup {
                             @if let Some(code) = step.exit_code.filter(|code| *code != 0) { span.tag { "exit " (code) } " " }
                             @if let Some(duration) = step.duration_ms { span.num { (millis(duration)) } }
                         }
-                        @if let Some(offset) = step.log_offset {
-                            a href={ "/jobs/" (job.row.number) "/log?offset=" (offset) } data-offset=(offset) { "Log" span.hide { " of step " (step.number) } }
-                        }
                     }
                 }
             }
@@ -295,8 +291,8 @@ fn details(job: &Job) -> Markup {
                             td { (badge(&attempt.state)) @if let Some(code) = attempt.exit_code.filter(|code| *code != 0) { " " span.tag { "exit " (code) } } }
                             td { (shown(&attempt.agent)) }
                             td.wide { @if let Some(message) = &attempt.message { (shown(message)) } }
-                            td { (ago(attempt.started_at)) }
-                            td { (took(Some(attempt.started_at), attempt.ended_at)) }
+                            td { @if let Some(at) = attempt.started_at { (ago(at)) } }
+                            td { (took(attempt.started_at, attempt.ended_at)) }
                             td { a href={ (job.row.url) "?attempt=" (attempt.number) } { (bytes(attempt.log_bytes)) } }
                         }
                     }

@@ -1,8 +1,8 @@
 //! Actions and their executions.
 
 use campaign::action::{
-    Action, ActionStore, ActionVersion, ExecutionFilter, ExecutionRow, Misfire, Partial, Reason,
-    Settings,
+    Action, ActionStore, ActionVersion, ExecutionFilter, ExecutionRow, ExecutionState, Misfire,
+    Partial, Reason, Settings,
 };
 use campaign::page::{Page, Window};
 use dispatcher::StoreError;
@@ -66,6 +66,17 @@ fn put_version(
 const EXECUTION: &str = "
     SELECT group_id, action_id, version, reason, detail, owner, patch_set_id, partial_by, partial_ms, partial_failed
     FROM execution";
+
+/// Executions of an action (`?1`) that stand so (`?2`).
+const OF_STATE: &str = "(?1 IS NULL OR action_id = ?1) AND (?2 IS NULL OR ?2 = (
+    SELECT CASE
+        WHEN EXISTS (SELECT 1 FROM job_done d WHERE d.job_id >= g.first_job AND d.job_id < g.first_job + g.jobs
+                     AND d.outcome IN ('canceled', 'killed')) THEN 'canceled'
+        WHEN g.finished_ms IS NULL THEN 'processing'
+        WHEN EXISTS (SELECT 1 FROM job_done d WHERE d.job_id >= g.first_job AND d.job_id < g.first_job + g.jobs
+                     AND d.outcome <> 'succeeded') THEN 'errored'
+        ELSE 'completed' END
+    FROM job_group g WHERE g.group_id = execution.group_id))";
 
 fn execution(row: &Row<'_>) -> Result<ExecutionRow, Boxed> {
     let by: Option<String> = row.get(7)?;
@@ -326,18 +337,24 @@ impl ActionStore for SqliteCampaigns {
     ) -> Result<Page<ExecutionRow>, StoreError> {
         self.read("list executions", |db| {
             let of = filter.action.map(|id| Int(id.0));
-            let total = count(
+            let state = filter.state.map(|state| match state {
+                ExecutionState::Processing => "processing",
+                ExecutionState::Errored => "errored",
+                ExecutionState::Completed => "completed",
+                ExecutionState::Canceled => "canceled",
+            });
+            let count = count(
                 db,
-                "SELECT count(*) FROM execution WHERE (?1 IS NULL OR action_id = ?1)",
-                [of],
+                &format!("SELECT count(*) FROM execution WHERE {OF_STATE}"),
+                params![of, state],
             )?;
             let sql = format!(
-                "{EXECUTION} WHERE (?1 IS NULL OR action_id = ?1) AND (?2 IS NULL OR group_id < ?2)
-                 ORDER BY group_id DESC LIMIT ?3"
+                "{EXECUTION} WHERE {OF_STATE} AND (?3 IS NULL OR group_id < ?3) ORDER BY group_id DESC LIMIT ?4"
             );
             let after = window.after.map(|id| Int(id.0));
-            let items = all(db, &sql, params![of, after, one_more(window.first)], execution)?;
-            Ok(Page::cut(items, window.first, total))
+            let items =
+                all(db, &sql, params![of, state, after, one_more(window.first)], execution)?;
+            Ok(Page::cut(items, window.first, count))
         })
     }
 

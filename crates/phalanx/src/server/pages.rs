@@ -1,0 +1,161 @@
+//! What the web UI asks for, answered by GraphQL and the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_graphql::Request;
+use async_trait::async_trait;
+use campaign::service::{Changed, Service};
+use campaign::site;
+use dispatcher::LogRead;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use model::{AttemptNumber, GroupId, JobId};
+use serde_json::Value;
+use tokio::sync::broadcast::error::RecvError;
+use web::{Backend, Caller, GraphError, LogPiece, Role, Topic};
+
+pub struct Pages {
+    pub graphql: Arc<api_graphql::Door>,
+}
+
+/// Changes that follow one another are told once in this time; a log that grows, each time.
+const PAUSE: Duration = Duration::from_millis(300);
+
+impl Pages {
+    fn service(&self) -> &Arc<Service> {
+        self.graphql.service()
+    }
+}
+
+fn role(role: site::Role) -> Role {
+    match role {
+        site::Role::Reader => Role::Reader,
+        site::Role::User => Role::User,
+        site::Role::Admin => Role::Admin,
+    }
+}
+
+#[async_trait]
+impl Backend for Pages {
+    async fn caller(&self, token: &str) -> Option<Caller> {
+        let found = self.graphql.caller(token).await;
+        let found = found
+            .inspect_err(|error| tracing::error!("failed to look a token up: {error}"))
+            .ok()??;
+        Some(Caller::new(found.name, role(found.role), token))
+    }
+
+    async fn run(
+        &self,
+        caller: &Caller,
+        query: &str,
+        variables: Value,
+    ) -> Result<Value, Vec<GraphError>> {
+        let failed = |message: &str| {
+            vec![GraphError { message: message.to_owned(), ..GraphError::default() }]
+        };
+        // Its rights may have changed since the page was opened.
+        let known = self.graphql.caller(caller.token()).await.ok().flatten();
+        let known = known.ok_or_else(|| failed("the token opens nothing any more"))?;
+        let request = Request::new(query).variables(api_graphql::Variables::from_json(variables));
+        let response = self.graphql.run(known, request).await;
+        if !response.errors.is_empty() {
+            let errors = response.errors.iter().map(|error| {
+                let error = serde_json::to_value(error).unwrap_or_default();
+                serde_json::from_value(error).unwrap_or_default()
+            });
+            return Err(errors.collect());
+        }
+        response.data.into_json().map_err(|_| failed("the answer cannot be read"))
+    }
+
+    fn changes(&self, _: &Caller, topic: Topic) -> BoxStream<'static, ()> {
+        let service = self.service().clone();
+        if let Topic::Log(job) = topic {
+            return log_rings(service, JobId(job)).boxed();
+        }
+        let rings = stream::once(async move {
+            let wanted = match topic {
+                Topic::Everything | Topic::Log(_) => None,
+                Topic::Execution(number) => Some(Changed::Execution(GroupId(number))),
+                Topic::Job(job) => {
+                    let view =
+                        service.blocking(move |it| it.dispatcher.reader().job(JobId(job))).await;
+                    view.ok().flatten().and_then(|view| view.group).map(Changed::Execution)
+                }
+                Topic::Campaign(name) => {
+                    let found = service.blocking(move |it| it.store.campaign_named(&name)).await;
+                    found.ok().flatten().map(|it| Changed::Campaign(it.id))
+                }
+            };
+            let changes = service.changes();
+            stream::unfold((changes, wanted), |(mut changes, wanted)| async move {
+                loop {
+                    match changes.recv().await {
+                        Ok(changed) if wanted.is_none_or(|wanted| wanted == changed) => break,
+                        Ok(_) => {}
+                        // What was missed may have been it.
+                        Err(RecvError::Lagged(_)) => break,
+                        Err(RecvError::Closed) => return None,
+                    }
+                }
+                tokio::time::sleep(PAUSE).await;
+                Some(((), (changes, wanted)))
+            })
+        });
+        rings.flatten().boxed()
+    }
+
+    async fn log(
+        &self,
+        _: &Caller,
+        job: u64,
+        attempt: Option<u32>,
+        offset: u64,
+        most: usize,
+    ) -> Option<LogPiece> {
+        let read = read(self.service(), JobId(job), attempt, offset, most).await?;
+        Some(LogPiece { bytes: read.bytes, total: read.length, growing: !read.over })
+    }
+}
+
+async fn read(
+    service: &Arc<Service>,
+    job: JobId,
+    attempt: Option<u32>,
+    offset: u64,
+    most: usize,
+) -> Option<LogRead> {
+    let read = service
+        .blocking(move |it| {
+            let number = match attempt {
+                Some(number) => number,
+                None => match it.dispatcher.reader().job(job)? {
+                    Some(view) if view.attempts > 0 => view.attempts,
+                    _ => return Ok(None),
+                },
+            };
+            it.dispatcher.read_log(job, AttemptNumber(number), offset, most)
+        })
+        .await;
+    let read: Result<Option<LogRead>, dispatcher::StoreError> = read;
+    read.inspect_err(|error| tracing::error!("failed to read a log: {error}")).ok().flatten()
+}
+
+/// Rings when the newest log of a job has grown or is over; ends when it is.
+fn log_rings(service: Arc<Service>, job: JobId) -> impl futures::Stream<Item = ()> + Send {
+    stream::unfold((service, 0, false), move |(service, seen, over)| async move {
+        if over {
+            return None;
+        }
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let read = read(&service, job, None, 0, 0).await;
+            let (length, over) = read.map_or((0, false), |read| (read.length, read.over));
+            if length != seen || over {
+                return Some(((), (service, length, over)));
+            }
+        }
+    })
+}
