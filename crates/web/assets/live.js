@@ -2,6 +2,8 @@
 
 const MOST_OFTEN_MS = 1000;
 
+/** What the server sent for a region; the page changes it a little. @type {WeakMap<Element, string>} */
+const sent = new WeakMap();
 /** @type {EventSource | null} */
 let stream = null;
 let due = 0;
@@ -66,10 +68,9 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (now && now.outerHTML !== old.getAttribute("data-was")) {
-      const was = now.outerHTML;
+    if (now && now.outerHTML !== sent.get(old)) {
+      sent.set(now, now.outerHTML);
       replace(old, now);
-      now.setAttribute("data-was", was);
     }
   }
   document.dispatchEvent(new Event("phalanx:replaced"));

@@ -137,7 +137,7 @@ pub(crate) async fn show(cx: Cx, Path(name): Path<String>) -> Answer {
             }
             (changesets(&cx, &campaign))
         }
-        @if !campaign.bulk_operations.is_empty() { section.card data-live id="bulk" { h2 { "Operations on many" } (bulk(&campaign.bulk_operations)) } }
+        section.card data-live id="bulk" hidden[campaign.bulk_operations.is_empty()] { h2 { "Operations on many" } (bulk(&campaign.bulk_operations)) }
     };
     let page = Page::new(format!(
         "{} · {} of {} merged",

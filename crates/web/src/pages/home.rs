@@ -56,13 +56,12 @@ pub(crate) async fn show(cx: Cx) -> Answer {
             html! { span { "Phalanx " (shown(&status.version)) ", started " (ago(status.started_at)) } },
             run_something(&cx, &home.actions)))
         section data-live id="status" aria-label="Now" { (numbers(status, home.failed.total_count)) }
-        @if !status.attention.is_empty() {
-            section.card.attention data-live id="attention" {
-                h2 { (icon("alert")) "Needs you" }
-                ul {
-                    @for item in &status.attention {
-                        li { a href=(item.url) { (shown(&item.text)) } @if let Some(since) = item.since { " " span.dim { (ago(since)) } } }
-                    }
+        // Hidden while there is nothing, so that what comes later has its place.
+        section.card.attention data-live id="attention" hidden[status.attention.is_empty()] {
+            h2 { (icon("alert")) "Needs you" }
+            ul {
+                @for item in &status.attention {
+                    li { a href=(item.url) { (shown(&item.text)) } @if let Some(since) = item.since { " " span.dim { (ago(since)) } } }
                 }
             }
         }
@@ -80,11 +79,9 @@ pub(crate) async fn show(cx: Cx) -> Answer {
                 } @else { (executions::cards(&home.failed.nodes)) }
             }
         }
-        @if !home.failed_jobs.nodes.is_empty() {
-            section.card data-live id="failed-jobs" {
-                h2 { "Latest failed jobs" span.n { (count(home.failed_jobs.total_count)) } a.more href="/jobs?state=ERRORED" { "All" } }
-                (jobs::table(&home.failed_jobs.nodes, true))
-            }
+        section.card data-live id="failed-jobs" hidden[home.failed_jobs.nodes.is_empty()] {
+            h2 { "Latest failed jobs" span.n { (count(home.failed_jobs.total_count)) } a.more href="/jobs?state=ERRORED" { "All" } }
+            (jobs::table(&home.failed_jobs.nodes, true))
         }
         div.columns {
             section.card data-live id="campaigns" {
