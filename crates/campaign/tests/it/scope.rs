@@ -31,10 +31,9 @@ async fn a_scope_of_many_repositories_is_whole_without_a_count() {
     let found = plan(&ground, &spec("needle", "")).await.unwrap();
     let found: BTreeSet<String> = names(&found).into_iter().collect();
     assert_eq!(found.len(), 1500);
-    let action = format!(
-        "{{\"scopeQuery\": \"repo:^r0 needle\", \"steps\": [{{\"type\": \"command\", \"args\": [\"true\"]}}]}}"
-    );
-    assert_eq!(plan(&ground, &action).await.unwrap().workspaces.len(), 1000);
+    let action =
+        r#"{"scopeQuery": "repo:^r0 needle", "steps": [{"type": "command", "args": ["true"]}]}"#;
+    assert_eq!(plan(&ground, action).await.unwrap().workspaces.len(), 1000);
     // Who says a count gets it.
     assert_eq!(plan(&ground, &spec("repo:^r0 count:7", "")).await.unwrap().workspaces.len(), 7);
 }
