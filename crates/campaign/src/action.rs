@@ -46,7 +46,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
-    /// The tick is left out.
+    /// The tick is left out. What a saved search found waits as with [`Self::Queue`]: it would never be new again.
     #[default]
     Skip,
     /// It runs when the one before is over; many missed ticks are one.
@@ -83,6 +83,12 @@ pub struct Origin {
     pub detail: String,
     /// Whether the whole scope was run; else only repositories that were new.
     pub whole_scope: bool,
+    /// Repositories that could not be searched: nothing is known of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_searched: Vec<String>,
+    /// What it was run for, when the same must not run twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::execution::DiffStat;
 use crate::patch_set::WantedChangeset;
 
-pub use plan::{Operation, commit_key, description_key, phase, plan, short_base};
+pub use plan::{Operation, commit_key, description_key, is_pushed, phase, plan, short_base};
 pub use rewire::{PreviewRow, effective, rewire};
 pub use store::{
     BulkItem, BulkKind, BulkOperation, CampaignCounts, CampaignFilter, CampaignStore,
@@ -182,3 +182,6 @@ impl Phase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

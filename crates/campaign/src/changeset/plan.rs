@@ -44,7 +44,9 @@ pub fn plan(changeset: &Changeset) -> Vec<Operation> {
     if changeset.publication == Publication::None && actual.pushed.is_none() {
         return operations;
     }
-    if actual.pushed_of.as_deref() != Some(commit_key(wanted).as_str()) {
+    // Where somebody else's commit is to be overwritten, ours is pushed again though it did not change.
+    let overwrite = actual.found.is_some() && changeset.work.overwrite == actual.found;
+    if overwrite || !is_pushed(changeset, wanted) {
         operations.push(Operation::Push);
     }
     match (&actual.pull_request, changeset.publication) {
@@ -113,6 +115,11 @@ pub fn commit_key(wanted: &WantedChangeset) -> String {
         &wanted.title,
         &wanted.author,
     ))
+}
+
+/// Whether the branch is as this wants it, as far as we know.
+pub fn is_pushed(changeset: &Changeset, wanted: &WantedChangeset) -> bool {
+    changeset.actual.pushed_of.as_deref() == Some(commit_key(wanted).as_str())
 }
 
 /// Names all that is written on a pull request.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ChangesetId, PatchId};
 
-use super::{Campaign, Changeset, Operation, Phase, Publication, plan};
+use super::{Campaign, Changeset, Operation, Phase, Publication, is_pushed, plan};
 use crate::execution::DiffStat;
 use crate::patch_set::{Coverage, Patch, WantedChangeset};
 
@@ -90,7 +90,8 @@ pub fn rewire(
         rows.push(match live.get(&(wanted.repository.as_str(), name)) {
             None => made(patch, name, None, default),
             Some(changeset) if changeset.phase == Phase::Merged => {
-                let merged = changeset.wanted.as_ref();
+                // What is merged is what was pushed last; a later patch may have come when it was merged already.
+                let merged = changeset.wanted.as_ref().filter(|it| is_pushed(changeset, it));
                 if merged.is_some_and(|merged| merged.diff == wanted.diff) {
                     kept(changeset, "it is merged already")
                 } else {
@@ -120,12 +121,12 @@ pub fn rewire(
     rows
 }
 
-/// How far a patch's changeset is to go: as the spec says, else as people said.
-fn publication(patch: &Patch, known: Publication) -> Publication {
+/// How far a patch's changeset is to go: as the spec says, else as far as the campaign. `known` is how far it went already,
+/// which nothing takes back.
+fn publication(patch: &Patch, known: Publication, default: Publication) -> Publication {
     match patch.wanted.published {
-        // What is published cannot be taken back by a spec.
         Some(state) => Publication::of(state).max(known),
-        None => known,
+        None => known.max(default),
     }
 }
 
@@ -139,7 +140,7 @@ fn made(
     archive: Option<ChangesetId>,
     default: Publication,
 ) -> PreviewRow {
-    let publication = publication(patch, default);
+    let publication = publication(patch, Publication::None, default);
     let operations = match publication {
         Publication::None => vec![],
         Publication::PushOnly => vec![Operation::Push],
@@ -170,14 +171,13 @@ fn made(
 }
 
 fn changed(changeset: &Changeset, patch: &Patch, default: Publication) -> PreviewRow {
-    let known = changeset.publication.max(match changeset.publication {
-        Publication::None => default,
-        publication => publication,
-    });
+    let known = changeset.publication;
+    // Somebody decided for this changeset alone: the campaign does not go further with it.
+    let default = if known == Publication::None { default } else { known };
     let mut next = changeset.clone();
     next.patch = Some(patch.id);
     next.wanted = Some(patch.wanted.clone());
-    next.publication = publication(patch, known);
+    next.publication = publication(patch, known, default);
     // Closed because nothing wanted it; by people, it stays closed.
     if changeset.patch.is_none() {
         next.close = false;
@@ -234,7 +234,10 @@ fn kept(changeset: &Changeset, reason: &str) -> PreviewRow {
 fn unwanted(changeset: &Changeset) -> PreviewRow {
     let mut next = changeset.clone();
     next.close = true;
-    let published = changeset.actual.pushed.is_some() || changeset.actual.pull_request.is_some();
+    let actual = &changeset.actual;
+    // One whose push had no answer may be there.
+    let published =
+        actual.pushed.is_some() || actual.pushing.is_some() || actual.pull_request.is_some();
     PreviewRow {
         patch: None,
         wanted: None,

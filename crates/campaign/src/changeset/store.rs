@@ -156,10 +156,24 @@ pub trait CampaignStore: Send + Sync {
         id: CampaignId,
     ) -> Result<BTreeMap<(String, String), String>, StoreError>;
 
+    /// A code host calls a repository otherwise now. Changesets, patches and results of searches go with it.
+    fn rename_repository(&self, from: &str, to: &str) -> Result<(), StoreError>;
+
+    /// Whether a commit is one that an earlier changeset of the campaign, which is history now, had on this branch.
+    fn is_history(
+        &self,
+        id: CampaignId,
+        repository: &str,
+        branch: &str,
+        commit: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// The one that is there already when the campaign, or none, has this pull request; else with what happened to it.
     fn import_changeset(
         &self,
         campaign: Option<CampaignId>,
         changeset: &Changeset,
+        events: &[(EventKind, WallMs)],
     ) -> Result<Changeset, StoreError>;
 
     fn changeset(&self, id: ChangesetId) -> Result<Option<Changeset>, StoreError>;

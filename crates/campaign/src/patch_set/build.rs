@@ -42,7 +42,15 @@ pub fn finish_executions<S: ActionStore + PatchSetStore + ?Sized>(
 ) -> Result<Vec<PatchSet>, BuildError> {
     let mut built = Vec::new();
     for execution in store.executions_to_finish()? {
-        let draft = from_execution(dispatcher, cas, execution)?;
+        let draft = match from_execution(dispatcher, cas, execution) {
+            Ok(draft) => draft,
+            // One that cannot be read must not keep the others waiting.
+            Err(error @ (BuildError::Patch { .. } | BuildError::Refused(_))) => {
+                tracing::error!("failed to finish execution {execution}: {error}");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         // Whoever wants the good half of a failed execution says so.
         let Some(ended) = draft.ended.filter(|_| draft.failed == 0) else { continue };
         let new = new_patch_set(execution, ended, draft, None);
@@ -96,12 +104,11 @@ pub fn from_execution(
     let group = dispatcher.reader().group(execution)?;
     let group = group.ok_or(ReportError::Unknown(execution))?;
     let document: Option<Document> = serde_json::from_slice(&group.group.document).ok();
-    let whole_scope = document
-        .as_ref()
-        .and_then(|document| document.origin.as_ref())
-        .is_none_or(|origin| origin.whole_scope);
+    let origin = document.and_then(|document| document.origin);
+    let whole_scope = origin.as_ref().is_none_or(|origin| origin.whole_scope);
     let report = execution::report(dispatcher, cas, execution)?;
     let (mut ran, mut failed_in) = (BTreeSet::new(), BTreeSet::new());
+    failed_in.extend(origin.into_iter().flat_map(|origin| origin.not_searched));
     let (mut patches, mut failed) = (Vec::new(), 0);
     for job in &report.jobs {
         if job.state != "succeeded" || job.error.is_some() {

@@ -32,7 +32,7 @@ pub struct Coverage {
     /// Repositories whose job succeeded; only with `whole` false.
     #[serde(default)]
     pub ran: Vec<String>,
-    /// Repositories whose job did not succeed, though others did.
+    /// Repositories whose job did not succeed, though others did, or that could not be searched.
     #[serde(default)]
     pub failed: Vec<String>,
 }

@@ -196,6 +196,8 @@ impl Service {
             reason: run.reason,
             detail: run.detail,
             whole_scope: run.only.is_none(),
+            not_searched: plan.not_searched.clone(),
+            key: run.key.clone(),
         };
         let document = Document {
             file: FILE.to_owned(),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use globset::GlobBuilder;
 use model::{CampaignId, ChangesetId, PatchId, PatchSetId, WallMs};
 
+use super::publish::events_between;
 use super::{Caller, Changed, Refusal, Service};
 use crate::changeset::{
-    Actual, BulkKind, BulkOperation, Campaign, Changeset, NewBulkOperation, Phase, PreviewRow,
-    Publication, Work,
+    Actual, BulkKind, BulkOperation, Campaign, Changeset, EventKind, NewBulkOperation, Phase,
+    PreviewRow, Publication, Work,
 };
 use crate::diff;
 use crate::execution::DiffStat;
@@ -271,6 +272,7 @@ impl Service {
             })
             .await?;
         let campaign = changeset.campaign;
+        self.open_campaign(campaign).await?;
         self.wish(vec![Changeset { publication: Publication::PullRequest, ..changeset }]).await?;
         self.tell(Changed::Campaign(campaign));
         Ok(())
@@ -393,7 +395,10 @@ impl Service {
             };
             changeset.phase = crate::changeset::phase(&changeset, false);
             changeset.work.next_sync = self.next_sync(&changeset, now);
-            made.push(self.blocking(move |it| it.store.import_changeset(None, &changeset)).await?);
+            let imported = self.blocking(move |it| {
+                it.store.import_changeset(None, &changeset, &history(&changeset, now))
+            });
+            made.push(imported.await?);
         }
         Ok(made)
     }
@@ -415,7 +420,7 @@ impl Service {
                     actual: Actual { imported: true, ..known.actual.clone() },
                     ..known
                 };
-                it.store.import_changeset(Some(id), &imported)?;
+                it.store.import_changeset(Some(id), &imported, &history(&imported, it.now()))?;
             }
             Ok(())
         })
@@ -471,7 +476,19 @@ impl Service {
     ) -> Result<BulkOperation, Refusal> {
         let Choice { changesets, glob, all } = choice;
         caller.needs(Role::User)?;
-        self.campaign(id).await?;
+        match kind {
+            BulkKind::Publish
+            | BulkKind::PublishDraft
+            | BulkKind::PushOnly
+            | BulkKind::Reopen
+            | BulkKind::Retry
+            | BulkKind::Overwrite => self.open_campaign(id).await?,
+            BulkKind::Close
+            | BulkKind::Detach
+            | BulkKind::Sync
+            | BulkKind::Merge
+            | BulkKind::Comment => self.campaign(id).await?,
+        };
         if kind == BulkKind::Comment && text.trim().is_empty() {
             return Err(Refusal::invalid("a comment has a text"));
         }
@@ -510,4 +527,9 @@ impl Service {
         self.tell(Changed::Campaign(id));
         Ok(made)
     }
+}
+
+/// What happened to a pull request before we knew it.
+fn history(changeset: &Changeset, now: WallMs) -> Vec<(EventKind, WallMs)> {
+    events_between(None, changeset.actual.pull_request.as_ref(), now)
 }

@@ -308,15 +308,21 @@ impl Service {
                 mine.len()
             )));
         }
+        // What is gone first: its name may be another's now.
+        let ids: BTreeSet<&str> = listed.iter().map(|it| it.external_id.as_str()).collect();
+        for gone in mine.values().filter(|it| {
+            it.host.as_ref().is_some_and(|link| !ids.contains(link.external_id.as_str()))
+        }) {
+            self.forget(&gone.name).await;
+        }
         let mut refused = Vec::new();
         for repository in listed {
             let known = mine.remove(&repository.external_id);
-            if let Err(error) = self.take(row.id, repository, known).await {
-                refused.push(error.to_string());
+            match self.take(row.id, repository, known).await {
+                Err(error @ Refusal::Store(_)) => return Err(error),
+                Err(error) => refused.push(error.to_string()),
+                Ok(()) => {}
             }
-        }
-        for gone in mine.values() {
-            self.forget(&gone.name).await;
         }
         match &refused[..] {
             [] => Ok(who),
@@ -332,12 +338,20 @@ impl Service {
         host: CodeHostId,
         listed: ListedRepository,
         known: Option<Arc<Repository>>,
-    ) -> Result<(), AddError> {
+    ) -> Result<(), Refusal> {
         let all = self.searcher.repositories();
+        let fail = |error: AddError| Refusal::Conflict(error.to_string());
         if let Some(known) = &known
             && known.name != listed.name
         {
-            all.rename(&known.name, &listed.name).await?;
+            if let Some(other) = all.get(&listed.name) {
+                let known = other.source.clone();
+                return Err(fail(AddError::Taken { name: listed.name, known }));
+            }
+            // The changesets first: a sync after a crash finds the old name here, and does the rest.
+            let (from, to) = (known.name.clone(), listed.name.clone());
+            self.blocking(move |it| it.store.rename_repository(&from, &to)).await?;
+            all.rename(&known.name, &listed.name).await.map_err(fail)?;
         }
         let is_local = listed.clone_url.starts_with('/');
         let source = if is_local {
@@ -346,13 +360,18 @@ impl Service {
             Source::Url(listed.clone_url.clone())
         };
         let before = all.get(&listed.name);
-        let taken = before.as_ref().filter(|before| {
-            before.source != source
-                && before.host.as_ref().is_none_or(|link| link.code_host != host.0)
-        });
-        if let Some(other) = taken {
+        let taken = match before.as_ref().and_then(|before| before.host.as_ref()) {
+            // Another host's, while there is that host.
+            Some(link) if link.code_host != host.0 => {
+                let other = CodeHostId(link.code_host);
+                self.blocking(move |it| it.store.code_host(other)).await?.is_some()
+            }
+            Some(_) => false,
+            None => before.as_ref().is_some_and(|before| before.source != source),
+        };
+        if let Some(other) = before.as_ref().filter(|_| taken) {
             let known = other.source.clone();
-            return Err(AddError::Taken { name: listed.name, known });
+            return Err(fail(AddError::Taken { name: listed.name, known }));
         }
         let repository = Repository {
             name: listed.name,
@@ -376,7 +395,7 @@ impl Service {
             return Ok(());
         }
         self.triggers.notify_one();
-        all.put(repository).await
+        all.put(repository).await.map_err(fail)
     }
 
     async fn forget(&self, name: &str) {

@@ -12,7 +12,9 @@ use model::WallMs;
 
 use super::hosts::Reached;
 use super::{Refusal, Service};
-use crate::changeset::{Changeset, EventKind, Operation, commit_key, description_key, short_base};
+use crate::changeset::{
+    Changeset, EventKind, Operation, Publication, commit_key, description_key, short_base,
+};
 use crate::diff;
 use crate::patch_set::WantedChangeset;
 
@@ -66,6 +68,16 @@ impl From<GitError> for Trouble {
     }
 }
 
+impl From<PushError> for Trouble {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Stale => Self::Passing(error.to_string()),
+            PushError::Refused(_) => Self::Final(error.to_string()),
+            PushError::Git(error) => error.into(),
+        }
+    }
+}
+
 impl Service {
     pub(super) async fn perform(
         self: &Arc<Self>,
@@ -99,6 +111,13 @@ impl Service {
         changeset: &mut Changeset,
         reached: &Reached,
     ) -> Result<(), Trouble> {
+        if let Some(known) = changeset.actual.pull_request.clone() {
+            // Somebody may have merged or closed it, and then something else is to be done.
+            self.look(changeset).await?;
+            if changeset.actual.pull_request.as_ref().map(|pull| pull.state) != Some(known.state) {
+                return Ok(());
+            }
+        }
         let wanted = wanted(changeset)?;
         let commit = self.make_commit(changeset, &wanted).await?;
         let access = reached.host.git_access(&reached.clone_url).await?;
@@ -137,28 +156,33 @@ impl Service {
         let all = self.searcher.repositories();
         let (name, branch) = (&changeset.repository, &changeset.branch);
         match all.push(name, access, commit, branch, expected.as_deref()).await {
-            Ok(()) => return Ok(()),
-            Err(PushError::Refused(why)) => {
-                return Err(Trouble::Final(format!("the push was refused: {why}")));
-            }
-            Err(PushError::Git(error)) => return Err(error.into()),
             Err(PushError::Stale) => {}
+            pushed => return Ok(pushed?),
         }
         match self.head(changeset, access).await? {
             // It was there already: a push whose answer was lost.
             Some(head) if head == commit => Ok(()),
             // Somebody removed the branch, as a merge or a clean-up does.
-            None => match all.push(name, access, commit, branch, None).await {
-                Ok(()) => Ok(()),
-                Err(PushError::Stale) => Err(Trouble::Passing("the branch changes".to_owned())),
-                Err(PushError::Refused(why)) => Err(Trouble::Final(why)),
-                Err(PushError::Git(error)) => Err(error.into()),
-            },
+            None => Ok(all.push(name, access, commit, branch, None).await?),
+            Some(head) if self.is_history(changeset, &head).await? => {
+                Ok(all.push(name, access, commit, branch, Some(&head)).await?)
+            }
             Some(head) => {
                 changeset.actual.found = Some(head);
                 Err(Trouble::Diverged)
             }
         }
+    }
+
+    /// Whether a commit on the branch was merged, or is ours, from an earlier changeset of the campaign.
+    async fn is_history(
+        self: &Arc<Self>,
+        changeset: &Changeset,
+        head: &str,
+    ) -> Result<bool, Trouble> {
+        let (of, name) = (changeset.campaign, changeset.repository.clone());
+        let (branch, head) = (changeset.branch.clone(), head.to_owned());
+        Ok(self.blocking(move |it| it.store.is_history(of, &name, &branch, &head)).await?)
     }
 
     async fn head(
@@ -267,7 +291,7 @@ impl Service {
     ) -> Result<(), Trouble> {
         let wanted = wanted(changeset)?;
         let id = external_id(changeset)?;
-        let ready = changeset.publication == crate::changeset::Publication::PullRequest;
+        let ready = changeset.publication == Publication::PullRequest;
         let update = PullRequestUpdate {
             title: wanted.title.clone(),
             body: Some(self.body(&wanted, changeset)),
@@ -308,6 +332,13 @@ impl Service {
     pub(super) async fn look(self: &Arc<Self>, changeset: &mut Changeset) -> Result<(), Trouble> {
         let reached = self.reach(&changeset.repository).await?;
         let mut head = None;
+        let may_have_one = changeset.actual.pushed.is_some()
+            && !changeset.actual.branches_only
+            && changeset.publication >= Publication::Draft;
+        if changeset.actual.pull_request.is_none() && may_have_one {
+            // It may have been made, and its answer lost.
+            changeset.actual.pull_request = self.open_one(changeset, &reached).await?;
+        }
         if let Some(pull) = &changeset.actual.pull_request {
             let id = pull.external_id.clone();
             match reached.host.pull_request(&reached.name, &id).await {

@@ -9,6 +9,7 @@ use model::{GroupId, GroupState, SavedSearchId, WallMs};
 
 use super::{Caller, Changed, NewRun, Refusal, Schedule, Service};
 use crate::action::{Action, ExecutionFilter, Misfire, Overlap, Reason, Trigger};
+use crate::execution::Document;
 use crate::page::Window;
 use crate::saved_search::{ResultSet, SavedSearch};
 use crate::scope::{PatternType, Prepared};
@@ -50,6 +51,12 @@ pub(super) async fn run(service: Arc<Service>) {
     }
 }
 
+/// An execution that is not over.
+struct Running {
+    id: GroupId,
+    key: Option<String>,
+}
+
 fn robot(action: &Action) -> Caller {
     // It runs with the rights of whoever made it.
     Caller { name: action.owner.clone(), role: Role::User }
@@ -75,8 +82,13 @@ impl Service {
         if tick != due {
             detail.push_str(", and ticks that were missed before it");
         }
+        let key = format!("action/{}/tick/{}", action.id, due.0);
         let running = self.running(&action).await?;
-        match (running, action.settings.overlap) {
+        if running.as_ref().is_some_and(|running| running.key.as_ref() == Some(&key)) {
+            // It was started, and the server ended before the tick was crossed off.
+            return self.move_on(&action, due, &schedule, now).await;
+        }
+        match (running.map(|running| running.id), action.settings.overlap) {
             (None, _) => {}
             // The tick stays due until the one before is over.
             (Some(_), Overlap::Queue) => return Ok(()),
@@ -91,12 +103,8 @@ impl Service {
             }
         }
         // Started before the tick is crossed off: after a crash between the two, the key finds the same execution.
-        let run = NewRun {
-            reason: Reason::Schedule,
-            detail: detail.clone(),
-            only: None,
-            key: Some(format!("action/{}/tick/{}", action.id, due.0)),
-        };
+        let run =
+            NewRun { reason: Reason::Schedule, detail: detail.clone(), only: None, key: Some(key) };
         match self.run_action(&robot(&action), action.id, run).await {
             Ok(_) => {}
             Err(Refusal::Store(error)) => return Err(error.into()),
@@ -121,14 +129,18 @@ impl Service {
     }
 
     /// The newest execution of an action, while it is not over.
-    async fn running(self: &Arc<Self>, action: &Action) -> Result<Option<GroupId>, Refusal> {
+    async fn running(self: &Arc<Self>, action: &Action) -> Result<Option<Running>, Refusal> {
         let filter = ExecutionFilter { action: Some(action.id), state: None };
         self.blocking(move |it| {
             let last = it.store.executions(filter, Window { after: None, first: 1 })?;
             let Some(last) = last.items.first() else { return Ok(None) };
             let group = it.dispatcher.reader().group(last.execution)?;
-            let open = group.is_some_and(|group| matches!(group.state, GroupState::Open { .. }));
-            Ok(open.then_some(last.execution))
+            let open = group.filter(|group| matches!(group.state, GroupState::Open { .. }));
+            Ok(open.map(|group| {
+                let document: Option<Document> = serde_json::from_slice(&group.group.document).ok();
+                let key = document.and_then(|document| document.origin?.key);
+                Running { id: last.execution, key }
+            }))
         })
         .await
     }
@@ -196,13 +208,19 @@ impl Service {
         };
         let difference = Difference::between(&known, &found);
         if difference.is_empty() {
-            if search.last_run.is_none_or(|at| at.0 + SEARCH_EVERY_MS <= now.0) {
+            let old = search.last_run.is_none_or(|at| at.0 + SEARCH_EVERY_MS <= now.0);
+            if old || search.last_error.is_some() {
                 return self.keep_results(&search, found, false).await;
             }
             return Ok(());
         }
+        let mut waits = false;
         for action in actions.into_iter().filter(|action| !action.settings.paused) {
-            self.fire_found(&action, &search, &difference, &found).await?;
+            waits |= self.fire_found(&action, &search, &difference, &found).await?;
+        }
+        if waits {
+            // The results stay what they were, so that the difference is found again when the execution is over.
+            return Ok(());
         }
         self.keep_results(&search, found, true).await
     }
@@ -220,13 +238,14 @@ impl Service {
         Ok(())
     }
 
+    /// Runs an action for what its search found. Whether it must wait for the execution before.
     async fn fire_found(
         self: &Arc<Self>,
         action: &Action,
         search: &SavedSearch,
         difference: &Difference,
         found: &ResultSet,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let settings = &action.settings;
         let wanted = match settings.trigger {
             Trigger::Added => !difference.added.is_empty(),
@@ -234,35 +253,39 @@ impl Service {
             Trigger::Any => true,
         };
         if !wanted {
-            return Ok(());
+            return Ok(false);
         }
         let detail = format!("the saved search `{}` found {difference}", search.name);
         let only = settings.only_new.then(|| {
             difference.added.iter().chain(&difference.changed).cloned().collect::<BTreeSet<_>>()
         });
         if only.as_ref().is_some_and(BTreeSet::is_empty) {
-            return Ok(());
+            return Ok(false);
         }
-        if settings.overlap == Overlap::CancelPrevious
-            && let Some(running) = self.running(action).await?
-        {
-            let _ = self.cancel_execution(&robot(action), running).await;
-        }
-        // The result set is in the key: the same change runs nothing twice, whenever the server was killed.
+        // From which results to which: the same change runs nothing twice, whenever the server was killed, and results that
+        // come back are another change.
         let digest = blake3::hash(&serde_json::to_vec(found).expect("results are JSON"));
-        let run = NewRun {
-            reason: Reason::SavedSearch,
-            detail: detail.clone(),
-            only,
-            key: Some(format!("action/{}/results/{}", action.id, digest.to_hex())),
-        };
+        let since = search.last_change.map_or(0, |at| at.0);
+        let key = format!("action/{}/since/{since}/results/{}", action.id, digest.to_hex());
+        if let Some(running) = self.running(action).await? {
+            if running.key.as_ref() == Some(&key) {
+                return Ok(false);
+            }
+            if settings.overlap != Overlap::CancelPrevious {
+                return Ok(true);
+            }
+            let _ = self.cancel_execution(&robot(action), running.id).await;
+        }
+        let run =
+            NewRun { reason: Reason::SavedSearch, detail: detail.clone(), only, key: Some(key) };
         match self.run_action(&robot(action), action.id, run).await {
-            Ok(_) => Ok(()),
-            Err(Refusal::Store(error)) => Err(error.into()),
+            Ok(_) => {}
+            Err(Refusal::Store(error)) => return Err(error.into()),
             Err(error) => {
-                self.misfire(action, Reason::SavedSearch, detail, error.to_string()).await
+                self.misfire(action, Reason::SavedSearch, detail, error.to_string()).await?
             }
         }
+        Ok(false)
     }
 
     /// What a query finds now, in fingerprints. A search that did not see everything found nothing out.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use codehost::HostError;
+use codehost::{HostError, PullRequest, PullRequestState};
 use futures::StreamExt;
-use model::WallMs;
+use model::{ChangesetId, WallMs};
 
 use super::publish::{Trouble, events_between};
 use super::{Changed, Refusal, Service};
-use crate::changeset::{BulkKind, BulkOperation, Changeset, Publication, phase, plan, rewire};
+use crate::changeset::{
+    BulkKind, BulkOperation, Changeset, Phase, Publication, phase, plan, rewire,
+};
 use crate::page::Window;
 
 /// Changesets in work at once.
@@ -47,7 +49,7 @@ impl Service {
         let due = self.blocking(move |it| it.store.changesets_due(now, 256)).await?;
         let changesets = due.len();
         futures::stream::iter(due)
-            .map(|changeset| self.reconcile(changeset))
+            .map(|changeset| self.reconcile(changeset.id))
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
             .await
@@ -56,7 +58,7 @@ impl Service {
         let to_sync = self.blocking(move |it| it.store.changesets_to_sync(now, 256)).await?;
         let synced = to_sync.len();
         futures::stream::iter(to_sync)
-            .map(|changeset| self.look_at(changeset))
+            .map(|changeset| self.look_at(changeset.id))
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
             .await
@@ -105,14 +107,31 @@ impl Service {
     }
 
     /// Brings one changeset as near to what is wanted as can be now.
-    async fn reconcile(self: &Arc<Self>, mut changeset: Changeset) -> Result<(), Refusal> {
-        let id = changeset.id;
+    async fn reconcile(self: &Arc<Self>, id: ChangesetId) -> Result<(), Refusal> {
+        self.with_in_hand(id, async |mut changeset| self.work_on(&mut changeset).await).await
+    }
+
+    /// Does something with a changeset as it is now, while no other worker has it.
+    async fn with_in_hand(
+        self: &Arc<Self>,
+        id: ChangesetId,
+        work: impl AsyncFnOnce(Changeset) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         if !self.in_hand.lock().insert(id) {
             return Ok(());
         }
-        let done = self.work_on(&mut changeset).await;
+        // Read only now: another worker may have had it since it was listed.
+        let done = match self.blocking(move |it| it.store.changeset(id)).await {
+            Ok(None) => Ok(()),
+            Ok(Some(changeset)) => {
+                let campaign = changeset.campaign;
+                let done = work(changeset).await;
+                self.tell(Changed::Campaign(campaign));
+                done
+            }
+            Err(error) => Err(error.into()),
+        };
         self.in_hand.lock().remove(&id);
-        self.tell(Changed::Campaign(changeset.campaign));
         done
     }
 
@@ -143,10 +162,7 @@ impl Service {
                 changeset.work.due = changeset.work.due.filter(|_| waits);
             }
             changeset.phase = phase(changeset, false);
-            let events =
-                events_between(before.as_ref(), changeset.actual.pull_request.as_ref(), now);
-            let kept = changeset.clone();
-            self.blocking(move |it| it.store.put_changeset(&kept, &events)).await?;
+            self.keep(changeset, before, now).await?;
             if over {
                 return Ok(());
             }
@@ -173,7 +189,7 @@ impl Service {
             return None;
         }
         let changed = actual.pull_request.as_ref().map_or(changeset.updated.0, |p| p.updated_ms);
-        let merged = phase(changeset, false) == crate::changeset::Phase::Merged;
+        let merged = phase(changeset, false) == Phase::Merged;
         if merged {
             return None;
         }
@@ -182,15 +198,8 @@ impl Service {
     }
 
     /// Asks the host how a changeset stands.
-    async fn look_at(self: &Arc<Self>, mut changeset: Changeset) -> Result<(), Refusal> {
-        let id = changeset.id;
-        if !self.in_hand.lock().insert(id) {
-            return Ok(());
-        }
-        let looked = self.look_and_keep(&mut changeset).await;
-        self.in_hand.lock().remove(&id);
-        self.tell(Changed::Campaign(changeset.campaign));
-        looked
+    async fn look_at(self: &Arc<Self>, id: ChangesetId) -> Result<(), Refusal> {
+        self.with_in_hand(id, async |mut changeset| self.look_and_keep(&mut changeset).await).await
     }
 
     async fn look_and_keep(self: &Arc<Self>, changeset: &mut Changeset) -> Result<(), Refusal> {
@@ -209,26 +218,45 @@ impl Service {
             }
         };
         changeset.updated = now;
-        let after = changeset.actual.pull_request.as_ref();
-        let closed_by_others = !changeset.close
-            && before.as_ref().is_some_and(|pull| pull.state == codehost::PullRequestState::Open)
-            && after.is_some_and(|pull| pull.state == codehost::PullRequestState::Closed);
-        let events = events_between(before.as_ref(), after, now);
-        let kept = changeset.clone();
-        self.blocking(move |it| it.store.put_changeset(&kept, &events)).await?;
-        if closed_by_others {
-            // Whoever closed it meant it: it is not opened again unless somebody asks.
-            let mut wished = changeset.clone();
-            wished.close = true;
-            self.blocking(move |it| it.store.put_wishes(&[wished])).await?;
+        if changeset.work.due.is_none() && phase(changeset, false) == Phase::Queued {
+            // What was seen asks for something.
+            changeset.work.due = Some(now);
         }
-        Ok(())
+        self.keep(changeset, before, now).await
+    }
+
+    /// Writes down what became of a changeset, and what people decided about it on its code host.
+    async fn keep(
+        self: &Arc<Self>,
+        changeset: &Changeset,
+        before: Option<PullRequest>,
+        now: WallMs,
+    ) -> Result<(), Refusal> {
+        let after = changeset.actual.pull_request.as_ref();
+        let events = events_between(before.as_ref(), after, now);
+        let was = before.map(|pull| pull.state);
+        use PullRequestState::{Closed, Open};
+        let decided = match (was, after.map(|pull| pull.state)) {
+            // Whoever closed it meant it: it is not opened again unless somebody asks. And the other way round.
+            (Some(Open), Some(Closed)) if !changeset.close => Some(true),
+            (Some(Closed), Some(Open)) if changeset.close => Some(false),
+            _ => None,
+        };
+        let kept = changeset.clone();
+        self.blocking(move |it| {
+            it.store.put_changeset(&kept, &events)?;
+            if let Some(close) = decided {
+                it.store.put_wishes(&[Changeset { close, ..kept }])?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Does what people asked for many changesets at once.
     async fn work_bulk(self: &Arc<Self>) -> Result<usize, Refusal> {
         let to_do = self.blocking(|it| it.store.bulk_to_do(256)).await?;
-        let count = to_do.len();
+        let mut count = 0;
         for (operation, id) in to_do {
             let changeset = self.blocking(move |it| it.store.changeset(id)).await?;
             let error = match changeset {
@@ -243,6 +271,7 @@ impl Service {
             let (of, now) = (operation.id, self.now());
             self.blocking(move |it| it.store.put_bulk_item(of, id, error.as_deref(), now)).await?;
             self.tell(Changed::Campaign(operation.campaign));
+            count += 1;
         }
         Ok(count)
     }
@@ -257,6 +286,12 @@ impl Service {
         match operation.kind {
             BulkKind::Publish | BulkKind::PublishDraft | BulkKind::PushOnly if imported => {
                 return refuse("it was imported, so that it is published already");
+            }
+            BulkKind::Close | BulkKind::Reopen | BulkKind::Overwrite if imported => {
+                return refuse("it was imported: whoever made it decides that on its code host");
+            }
+            BulkKind::Reopen if changeset.wanted.is_none() => {
+                return refuse("no patch wants it any more");
             }
             BulkKind::Publish => changeset.publication = Publication::PullRequest,
             BulkKind::PublishDraft => {

@@ -57,14 +57,19 @@ impl Repositories {
             Source::Path(path) => path,
         };
         let workshop = self.folder(name).join("workshop.git");
-        if !workshop.join("HEAD").exists() {
-            let folder = self.folder(name);
-            output(&folder, &["init", "--quiet", "--bare", "workshop.git"]).await?;
-        }
         let asked = ["rev-parse", "--path-format=absolute", "--git-path", "objects"];
         let objects = output(&path, &asked).await?;
+        // Several branches of a repository may be made at once: one sets it up.
+        let lock = self.lock(name);
+        let _held = lock.lock().await;
+        let alternates = workshop.join("objects/info/alternates");
+        if std::fs::read(&alternates).is_ok_and(|known| known == objects) {
+            return Ok(workshop);
+        }
+        let folder = self.folder(name);
+        output(&folder, &["init", "--quiet", "--bare", "workshop.git"]).await?;
         let keep = |error: std::io::Error| GitError::Refused(format!("keep `{name}`: {error}"));
-        std::fs::write(workshop.join("objects/info/alternates"), objects).map_err(keep)?;
+        std::fs::write(alternates, objects).map_err(keep)?;
         Ok(workshop)
     }
 
@@ -130,16 +135,23 @@ impl Repositories {
         }
         let report = String::from_utf8_lossy(&said.stdout);
         let rejected = report.lines().find(|line| line.starts_with('!'));
+        let words = last_remote_words(&said.stderr);
+        // The branch moved between git's look at it and the push; or git sent it twice, for the first answer was lost.
+        let moved = words.contains("but expected") || words.contains("reference already exists");
         match rejected {
-            Some(line) if line.contains("stale info") => Err(PushError::Stale),
+            Some(line) if line.contains("stale info") || moved => Err(PushError::Stale),
+            // The connection ended before the server said how it went.
+            Some(line) if line.contains("[remote failure]") => {
+                let message = "the server ended the connection without an answer".to_owned();
+                Err(PushError::Git(GitError::Failed { subcommand: "push".to_owned(), message }))
+            }
             Some(line) => {
                 let why = line.rsplit_once('(').map_or(line, |(_, why)| why.trim_end_matches(')'));
-                let said = last_remote_words(&said.stderr);
                 let why: String = why.chars().filter(|c| !c.is_control()).take(200).collect();
-                Err(PushError::Refused(if said.is_empty() {
+                Err(PushError::Refused(if words.is_empty() {
                     why
                 } else {
-                    format!("{why}: {said}")
+                    format!("{why}: {words}")
                 }))
             }
             None => Err(PushError::Git(GitError::Failed {

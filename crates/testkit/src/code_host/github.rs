@@ -211,7 +211,7 @@ pub(super) fn repository(state: &State, name: &str) -> Value {
     let (owner, short) = name.split_once('/').unwrap_or(("", name));
     json!({
         "id": it.id, "node_id": format!("R_{}", it.id), "name": short, "full_name": name,
-        "owner": user(owner), "private": true, "fork": false, "archived": it.archived,
+        "owner": user(owner), "private": true, "fork": it.fork, "archived": it.archived,
         "disabled": false, "default_branch": "main", "description": "a repository",
         "html_url": format!("{}/{name}", state.url),
         "clone_url": format!("{}/{name}.git", state.url),

@@ -106,6 +106,26 @@ impl Forge {
         self.state.lock().repository(name).archived = archived;
     }
 
+    pub fn set_fork(&self, name: &str, fork: bool) {
+        self.state.lock().repository(name).fork = fork;
+    }
+
+    /// Gives a repository another name; its number and its pull requests stay.
+    pub fn rename_repository(&self, from: &str, to: &str) {
+        let mut state = self.state.lock();
+        let (before, after) = (state.git_dir(from), state.git_dir(to));
+        std::fs::create_dir_all(after.parent().expect("an owner")).expect("a folder");
+        std::fs::rename(before, after).expect("the new name is free");
+        let repository = state.repositories.remove(from).expect("a test names what is there");
+        state.repositories.insert(to.to_owned(), repository);
+    }
+
+    pub fn remove_repository(&self, name: &str) {
+        let mut state = self.state.lock();
+        std::fs::remove_dir_all(state.git_dir(name)).expect("it was there");
+        state.repositories.remove(name);
+    }
+
     pub fn clone_url(&self, name: &str) -> String {
         format!("{}/{name}.git", self.url)
     }

@@ -115,6 +115,7 @@ pub(super) struct Pull {
 pub(super) struct Repository {
     pub id: u64,
     pub archived: bool,
+    pub fork: bool,
     pub pulls: Vec<Pull>,
     /// Gitea numbers them.
     pub labels: Vec<String>,
@@ -162,8 +163,9 @@ impl State {
         git::init(&directory);
         git::commit(&directory, "main", files);
         let repository = Repository {
-            id: self.repositories.len() as u64 + 1,
+            id: self.repositories.values().map(|it| it.id).max().unwrap_or(0) + 1,
             archived: false,
+            fork: false,
             pulls: Vec::new(),
             labels: Vec::new(),
             checks: BTreeMap::new(),

@@ -27,6 +27,8 @@ pub struct RepositoryInput {
 pub struct Plan {
     pub workspaces: Vec<PlannedWorkspace>,
     pub skipped: Vec<Skipped>,
+    /// Repositories of which it is not known whether a query would find them.
+    pub not_searched: Vec<String>,
     /// What a person should know of it.
     pub notices: Vec<String>,
 }

@@ -116,6 +116,8 @@ async fn found(
         (hits, ended)
     };
     let (hits, ended) = tokio::task::spawn_blocking(search).await.expect("a search does not panic");
+    let names = ended.not_searched.iter().map(|(repository, _)| repository.clone());
+    plan.not_searched.extend(names);
     plan.skipped.extend(ended.not_searched.into_iter().map(|(repository, why)| Skipped {
         repository,
         path: String::new(),

@@ -8,6 +8,7 @@ mod http;
 mod jobs;
 mod queue;
 mod runners;
+mod search;
 mod server;
 
 use clap::{Args, Subcommand};
@@ -35,6 +36,8 @@ enum Name {
     Exec(exec::Exec),
     /// kill -9 of the server under load, with a ledger
     Crash(crash::Crash),
+    /// A query over many repositories against rg over their files
+    Search(search::Search),
     /// kill -9, -STOP and -TERM of runners in the middle of jobs
     Runners(runners::Runners),
 }
@@ -47,6 +50,7 @@ impl Bench {
             Name::Queue(bench) => (bench.run().await?, true),
             Name::Exec(bench) => (bench.run().await?, true),
             Name::Crash(bench) => bench.run().await?,
+            Name::Search(bench) => (bench.run().await?, true),
             Name::Runners(bench) => bench.run().await?,
         };
         if self.json {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use campaign::changeset::{
     Actual, BulkItem, BulkOperation, Campaign, CampaignCounts, CampaignFilter, CampaignStore,
     Changeset, ChangesetEvent, ChangesetFilter, EventKind, NewBulkOperation, Phase, PreviewRow,
-    Publication, Work, phase, plan,
+    Publication, Work, is_pushed, phase, plan,
 };
 use campaign::page::{Page, Window};
 use dispatcher::StoreError;
@@ -186,10 +186,43 @@ impl CampaignStore for SqliteCampaigns {
         })
     }
 
+    fn rename_repository(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.write("rename a repository", |db| {
+            for sql in [
+                "UPDATE changeset SET repository = ?2, wanted = json_set(wanted, '$.repository', ?2) WHERE repository = ?1",
+                "UPDATE patch SET wanted = json_set(wanted, '$.repository', ?2)
+                 WHERE json_extract(wanted, '$.repository') = ?1",
+                "UPDATE patch_set SET coverage = replace(coverage, json_quote(?1), json_quote(?2))
+                 WHERE instr(coverage, json_quote(?1)) > 0",
+                "UPDATE OR REPLACE saved_search_result SET repository = ?2 WHERE repository = ?1",
+            ] {
+                run(db, sql, [from, to])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn is_history(
+        &self,
+        id: CampaignId,
+        repository: &str,
+        branch: &str,
+        commit: &str,
+    ) -> Result<bool, StoreError> {
+        self.read("look for a commit", |db| {
+            let sql = "SELECT count(*) FROM changeset
+                       WHERE campaign_id = ?1 AND repository = ?2 AND branch = ?3 AND detached = 1
+                         AND (json_extract(actual, '$.pushed') = ?4
+                              OR (state = 'merged' AND json_extract(actual, '$.pullRequest.headCommit') = ?4))";
+            Ok(count(db, sql, params![Int(id.0), repository, branch, commit])? > 0)
+        })
+    }
+
     fn import_changeset(
         &self,
         campaign: Option<CampaignId>,
         it: &Changeset,
+        events: &[(EventKind, WallMs)],
     ) -> Result<Changeset, StoreError> {
         self.write("import a changeset", |db| {
             let mut it = it.clone();
@@ -206,6 +239,7 @@ impl CampaignStore for SqliteCampaigns {
                 return Ok(known);
             }
             insert(db, &mut it)?;
+            put_events(db, it.id, events)?;
             Ok(it)
         })
     }
@@ -270,8 +304,10 @@ impl CampaignStore for SqliteCampaigns {
 
     fn changesets_due(&self, now: WallMs, limit: usize) -> Result<Vec<Changeset>, StoreError> {
         self.read("list changesets that are due", |db| {
+            // Of a closed campaign only the closing is done.
             let sql = format!(
-                "{CHANGESET} WHERE due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms LIMIT ?"
+                "{CHANGESET} WHERE due_ms IS NOT NULL AND due_ms <= ? AND (close = 1 OR campaign_id NOT IN (
+                     SELECT campaign_id FROM campaign WHERE closed_ms IS NOT NULL)) ORDER BY due_ms LIMIT ?"
             );
             all(db, &sql, [Int(now.0), Int(limit as u64)], changeset)
         })
@@ -311,11 +347,14 @@ impl CampaignStore for SqliteCampaigns {
             }
             next.phase = phase(&next, false);
             put(db, &next)?;
-            for (kind, at) in events {
+            put_events(db, seen.id, events)?;
+            let pushed = next.wanted.as_ref().is_none_or(|wanted| is_pushed(&next, wanted));
+            if next.phase == Phase::Merged && known.phase != Phase::Merged && !pushed {
+                // It was merged without the newest patch, which needs a changeset of its own.
                 run(
                     db,
-                    "INSERT INTO changeset_event (changeset_id, kind, at_ms) VALUES (?, ?, ?)",
-                    params![Int(seen.id.0), Json(kind), Int(at.0)],
+                    "UPDATE campaign SET applied_id = NULL WHERE campaign_id = ?",
+                    [Int(known.campaign.0)],
                 )?;
             }
             Ok(())
@@ -363,9 +402,9 @@ impl CampaignStore for SqliteCampaigns {
             )?;
             let sql = format!("{CHANGESET} WHERE campaign_id = ? AND detached = 0 AND imported = 0");
             for mut known in all(db, &sql, [Int(id.0)], changeset)? {
-                // What the spec keeps back stays back.
-                let kept = known.wanted.as_ref().and_then(|wanted| wanted.published);
-                if kept != Some(spec::PublishedState::No) && known.publication < publication {
+                // Where the spec says how far, it stays with that.
+                let said = known.wanted.as_ref().and_then(|wanted| wanted.published);
+                if said.is_none() && known.publication < publication {
                     known.publication = publication;
                     wish(db, &mut known, at)?;
                 }
@@ -446,6 +485,21 @@ impl CampaignStore for SqliteCampaigns {
             Ok(())
         })
     }
+}
+
+fn put_events(
+    db: &Connection,
+    of: ChangesetId,
+    events: &[(EventKind, WallMs)],
+) -> Result<(), Boxed> {
+    for (kind, at) in events {
+        run(
+            db,
+            "INSERT INTO changeset_event (changeset_id, kind, at_ms) VALUES (?, ?, ?)",
+            params![Int(of.0), Json(kind), Int(at.0)],
+        )?;
+    }
+    Ok(())
 }
 
 fn apply_row(db: &Connection, of: CampaignId, row: &PreviewRow, at: WallMs) -> Result<(), Boxed> {
