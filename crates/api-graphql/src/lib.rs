@@ -4,6 +4,7 @@
 //! follows their style. `api/schema.graphql` is this schema, committed.
 
 mod auth;
+mod check;
 mod convert;
 mod http_door;
 mod loaders;
@@ -48,6 +49,16 @@ fn schema(service: Arc<Service>) -> Graph {
         .limit_complexity(COMPLEXITY)
         .limit_directives(8)
         .finish()
+}
+
+/// Whether an operation is one of the schema's; nothing is run. What is wrong with it otherwise.
+pub fn check(operation: &str) -> Result<(), Vec<String>> {
+    let schema = Schema::build(Query::default(), Mutation::default(), Subscription)
+        .extension(check::OnlyCheck)
+        .finish();
+    let response = futures::executor::block_on(schema.execute(operation));
+    let errors: Vec<String> = response.errors.into_iter().map(|error| error.message).collect();
+    if errors == [check::GOOD] { Ok(()) } else { Err(errors) }
 }
 
 impl Door {
