@@ -254,7 +254,7 @@ impl Service {
             head: changeset.branch.clone(),
             base: self.base(changeset, &wanted).await?,
             title: wanted.title.clone().unwrap_or_default(),
-            body: self.body(&wanted, changeset),
+            body: self.body(&wanted, changeset).await?,
             draft,
             labels: wanted.labels.clone(),
             reviewers: wanted.reviewers.clone(),
@@ -294,7 +294,7 @@ impl Service {
         let ready = changeset.publication == Publication::PullRequest;
         let update = PullRequestUpdate {
             title: wanted.title.clone(),
-            body: Some(self.body(&wanted, changeset)),
+            body: Some(self.body(&wanted, changeset).await?),
             base: Some(self.base(changeset, &wanted).await?),
             draft: ready.then_some(false),
             labels: (!wanted.labels.is_empty()).then(|| wanted.labels.clone()),
@@ -323,9 +323,14 @@ impl Service {
         Ok(default.branch)
     }
 
-    fn body(&self, wanted: &WantedChangeset, changeset: &Changeset) -> String {
-        let link = format!("{}/campaigns/by-id/{}", self.url, changeset.campaign);
-        wanted.body.replace("${{ batch_change_link }}", &link)
+    async fn body(
+        self: &Arc<Self>,
+        wanted: &WantedChangeset,
+        changeset: &Changeset,
+    ) -> Result<String, Trouble> {
+        let campaign = self.campaign(changeset.campaign).await?;
+        let link = format!("{}/campaigns/{}", self.url, campaign.name);
+        Ok(wanted.body.replace("${{ batch_change_link }}", &link))
     }
 
     /// Asks the host how a changeset stands, and looks whether the branch is still ours.
