@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use campaign::execution::{Document, Report, ReportError, RepositoryInput, job_order};
-use dispatcher::{Event, GroupView, JobFilter, RetryReply};
+use dispatcher::{Event, GroupView, JobFilter};
 use engine::ops::{CancelOp, CancelOutcome};
 use http::{HeaderMap, StatusCode};
 use model::{GroupId, GroupState, JobState};
@@ -280,21 +280,16 @@ pub(crate) async fn retry(
     Path(id): Path<u64>,
 ) -> Result<Json<Retried>, Failure> {
     let id = GroupId(id);
-    let reader = door.dispatcher.reader().clone();
-    reader.group(id)?.ok_or_else(|| unknown(id))?;
-    let mut jobs = Vec::new();
-    let mut after = None;
-    loop {
-        let filter = JobFilter { group: Some(id), after, limit: 1000, ..JobFilter::default() };
-        let page = reader.jobs(filter)?;
-        let Some(last) = page.last() else { return Ok(Json(Retried { jobs })) };
-        after = Some(last.id);
-        for view in &page {
-            let JobState::Finished { outcome, .. } = &view.state else { continue };
-            if !outcome.is_success() && door.dispatcher.retry(view.id).await? == RetryReply::Queued
-            {
-                jobs.push(view.id.0);
-            }
-        }
+    door.dispatcher.reader().group(id)?.ok_or_else(|| unknown(id))?;
+    let retried = door.dispatcher.retry_failed(id).await?;
+    if let Some(max) = retried.too_many_live {
+        let queued = retried.queued.len();
+        return Err(Failure::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            format!(
+                "{queued} jobs run again, and the others do not: there are {max} live jobs already; try again later"
+            ),
+        ));
     }
+    Ok(Json(Retried { jobs: retried.queued.into_iter().map(|id| id.0).collect() }))
 }

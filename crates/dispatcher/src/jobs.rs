@@ -8,9 +8,9 @@ use engine::ops::{
     ReleaseOp, ReleaseOutcome, RetryOp, RetryOutcome, SubmitOp, SubmitOutcome,
 };
 use engine::{Explanation, Lease};
-use model::{AttemptNumber, Cancel, Evidence, JobId, JobState, LeaseToken, Outcome};
+use model::{AttemptNumber, Cancel, Evidence, GroupId, JobId, JobState, LeaseToken, Outcome};
 
-use crate::{Dispatcher, StoreError};
+use crate::{Dispatcher, JobFilter, StoreError};
 
 /// A lease with what the runner is to do.
 #[derive(Clone, Debug)]
@@ -57,6 +57,14 @@ pub enum RetryReply {
     AlreadyLive,
     Unknown,
     TooManyLive { max: usize },
+}
+
+/// What became of a retry of all that failed in a group.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct RetriedGroup {
+    pub queued: Vec<JobId>,
+    /// Some were left as they are, for there are so many live jobs already.
+    pub too_many_live: Option<usize>,
 }
 
 impl Dispatcher {
@@ -218,6 +226,36 @@ impl Dispatcher {
                 .await?;
             if let Some(reply) = reply {
                 return Ok(reply);
+            }
+        }
+    }
+
+    /// Queues every job of a group again that ended otherwise than well.
+    pub async fn retry_failed(&self, group: GroupId) -> Result<RetriedGroup, StoreError> {
+        let mut retried = RetriedGroup::default();
+        let mut after = None;
+        loop {
+            let filter =
+                JobFilter { group: Some(group), after, limit: 1000, ..JobFilter::default() };
+            let page = self.reader().jobs(filter)?;
+            let Some(last) = page.last() else { return Ok(retried) };
+            after = Some(last.id);
+            let failed = page.iter().filter(|view| {
+                matches!(&view.state, JobState::Finished { outcome, .. } if !outcome.is_success())
+            });
+            // Together, so that a commit carries many of them.
+            let replies = futures::future::join_all(
+                failed.map(async |view| Ok::<_, StoreError>((view.id, self.retry(view.id).await?))),
+            );
+            for reply in replies.await {
+                match reply? {
+                    (id, RetryReply::Queued) => retried.queued.push(id),
+                    (_, RetryReply::TooManyLive { max }) => retried.too_many_live = Some(max),
+                    (_, RetryReply::AlreadyLive | RetryReply::Unknown) => {}
+                }
+            }
+            if retried.too_many_live.is_some() {
+                return Ok(retried);
             }
         }
     }

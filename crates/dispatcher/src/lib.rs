@@ -25,7 +25,7 @@ use tokio::sync::{Notify, broadcast, oneshot};
 
 pub use clock::{Clock, SystemClock};
 pub use gate::{Batch, Gate, Release};
-pub use jobs::{AppendReply, CompleteReply, GrantedJob, LogRead, RetryReply};
+pub use jobs::{AppendReply, CompleteReply, GrantedJob, LogRead, RetriedGroup, RetryReply};
 pub use runners::PollReply;
 pub use store::{
     AttemptView, GroupCounts, GroupView, JobFilter, JobStanding, JobView, NullStore, Reader, Store,

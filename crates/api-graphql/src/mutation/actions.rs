@@ -4,9 +4,9 @@ use async_graphql::{Context, ID, InputObject, Object, Result};
 use campaign::action::Reason;
 use campaign::service::{NewRun, SettingsChange};
 use campaign::site::Role;
-use dispatcher::{JobFilter, RetryReply};
+use dispatcher::RetryReply;
 use engine::ops::{CancelOp, CancelOutcome};
-use model::{ActionId, CampaignId, GroupId, JobId, JobState, SavedSearchId};
+use model::{ActionId, CampaignId, GroupId, JobId, SavedSearchId};
 
 use crate::convert::{JsoncString, Kind, caller, number, service};
 use crate::loaders::{RowOf, batch, unshare};
@@ -189,19 +189,12 @@ impl ActionMutations {
     ) -> Result<ActionExecution> {
         caller(ctx).needs(Role::User).map_err(refuse)?;
         let id = GroupId(number(&action_execution, Kind::ActionExecution)?);
-        let all = service(ctx)
-            .blocking(move |it| {
-                let filter =
-                    JobFilter { group: Some(id), limit: 1_000_000, ..JobFilter::default() };
-                it.dispatcher.reader().jobs(filter)
-            })
-            .await
-            .map_err(status::store)?;
-        for view in all {
-            let JobState::Finished { outcome, .. } = &view.state else { continue };
-            if !outcome.is_success() {
-                service(ctx).dispatcher.retry(view.id).await.map_err(status::store)?;
-            }
+        let retried = service(ctx).dispatcher.retry_failed(id).await.map_err(status::store)?;
+        if let Some(max) = retried.too_many_live {
+            let queued = retried.queued.len();
+            return Err(bad(format!(
+                "{queued} jobs run again, and the others do not: there are {max} live jobs already; try again later"
+            )));
         }
         execution(ctx, id).await
     }

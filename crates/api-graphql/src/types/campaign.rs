@@ -51,7 +51,7 @@ impl ChangesetTotals {
         Self {
             total: sum(&all),
             unpublished: sum(&[Phase::Unpublished]),
-            processing: sum(&[Phase::Queued, Phase::Processing, Phase::Waiting]),
+            processing: sum(&[Phase::Queued, Phase::Waiting]),
             open: sum(&[Phase::Open]),
             draft: sum(&[Phase::Draft]),
             merged: sum(&[Phase::Merged]),
@@ -109,13 +109,9 @@ impl CampaignPreview {
     pub fn of(rows: Vec<Row>, all: &codehost::git::Repositories) -> Self {
         let mut counts: Vec<OperationCount> = Vec::new();
         for row in &rows {
-            let operations = if row.operations.is_empty() {
-                &[changeset::Operation::Nothing][..]
-            } else {
-                &row.operations[..]
-            };
-            for operation in operations {
-                let operation = (*operation).into();
+            let operations = row.operations.iter().map(|it| ChangesetOperation::from(*it));
+            let nothing = row.operations.is_empty().then_some(ChangesetOperation::Nothing);
+            for operation in operations.chain(nothing) {
                 match counts.iter_mut().find(|known| known.operation == operation) {
                     Some(known) => known.count += 1,
                     None => counts.push(OperationCount { operation, count: 1 }),
@@ -286,7 +282,7 @@ impl Campaign {
         after: Option<String>,
     ) -> Result<Connection<Patch>> {
         let filter =
-            changeset::ChangesetFilter { phase: Some(Phase::Unpublished), ..Default::default() };
+            changeset::ChangesetFilter { phases: vec![Phase::Unpublished], ..Default::default() };
         let (window, of) = (window(first, after.as_deref())?, self.0.id);
         let read = move |it: &campaign::service::Service| {
             let page = it.store.changesets(of, &filter, window)?;
@@ -315,14 +311,14 @@ impl Campaign {
         ctx: &Context<'_>,
         first: Option<i32>,
         after: Option<String>,
-        phase: Option<ChangesetPhase>,
+        #[graphql(default)] phases: Vec<ChangesetPhase>,
         state: Option<ChangesetState>,
         review_state: Option<ChangesetReviewState>,
         check_state: Option<ChangesetCheckState>,
         query: Option<String>,
     ) -> Result<Connection<CampaignChangeset>> {
         let mut filter = filter_of(state, review_state, check_state);
-        filter.phase = phase.map(Phase::from);
+        filter.phases = phases.into_iter().map(Phase::from).collect();
         filter.query = query.unwrap_or_default();
         let (window, of) = (window(first, after.as_deref())?, self.0.id);
         let page = service(ctx).blocking(move |it| it.store.changesets(of, &filter, window)).await;

@@ -45,8 +45,8 @@ pub(crate) enum ChangesetCheckState {
 #[graphql(remote = "campaign::changeset::Phase")]
 pub(crate) enum ChangesetPhase {
     Unpublished,
+    /// Something is to be done, or being done.
     Queued,
-    Processing,
     Waiting,
     Pushed,
     Draft,
@@ -59,7 +59,6 @@ pub(crate) enum ChangesetPhase {
 }
 
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
-#[graphql(remote = "campaign::changeset::Operation")]
 pub(crate) enum ChangesetOperation {
     Push,
     Publish,
@@ -68,9 +67,21 @@ pub(crate) enum ChangesetOperation {
     Undraft,
     Close,
     Reopen,
-    Detach,
-    Import,
     Nothing,
+}
+
+impl From<domain::Operation> for ChangesetOperation {
+    fn from(it: domain::Operation) -> Self {
+        match it {
+            domain::Operation::Push => Self::Push,
+            domain::Operation::Publish => Self::Publish,
+            domain::Operation::PublishDraft => Self::PublishDraft,
+            domain::Operation::Update => Self::Update,
+            domain::Operation::Undraft => Self::Undraft,
+            domain::Operation::Close => Self::Close,
+            domain::Operation::Reopen => Self::Reopen,
+        }
+    }
 }
 
 /// How far a changeset is to go.

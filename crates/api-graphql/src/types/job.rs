@@ -139,9 +139,16 @@ impl ActionJob {
             let reader = it.dispatcher.reader();
             let total = reader.count_jobs(filter.clone())?;
             let filter = JobFilter { after: window.after, limit: window.first + 1, ..filter };
-            let jobs = reader.jobs(filter)?;
-            // A page of large jobs may be a short one.
-            let more = jobs.len() > window.first;
+            let jobs = reader.jobs(filter.clone())?;
+            let more = match jobs.last() {
+                // A page of large jobs is cut short, though others follow.
+                Some(last) if jobs.len() <= window.first => {
+                    let rest = JobFilter { after: Some(last.id), limit: 1, ..filter };
+                    !reader.jobs(rest)?.is_empty()
+                }
+                Some(_) => true,
+                None => false,
+            };
             Ok(Page { more, ..Page::cut(jobs, window.first, total) })
         };
         let page = service(ctx).blocking(read).await.map_err(status::store)?;

@@ -134,8 +134,8 @@ pub struct Work {
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Unpublished,
+    /// Something is to be done, or being done.
     Queued,
-    Processing,
     /// For a rate limit, or for another try.
     Waiting,
     Pushed,
@@ -150,10 +150,9 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Unpublished,
         Self::Queued,
-        Self::Processing,
         Self::Waiting,
         Self::Pushed,
         Self::Draft,
@@ -169,7 +168,6 @@ impl Phase {
         match self {
             Self::Unpublished => "unpublished",
             Self::Queued => "queued",
-            Self::Processing => "processing",
             Self::Waiting => "waiting",
             Self::Pushed => "pushed",
             Self::Draft => "draft",

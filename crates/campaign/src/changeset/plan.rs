@@ -17,9 +17,6 @@ pub enum Operation {
     Undraft,
     Close,
     Reopen,
-    Detach,
-    Import,
-    Nothing,
 }
 
 /// What is to be done for a changeset now. Empty when all is as wanted.
@@ -69,14 +66,11 @@ pub fn plan(changeset: &Changeset) -> Vec<Operation> {
     operations
 }
 
-/// Where a changeset stands. `busy` says that a worker has it in hand.
-pub fn phase(changeset: &Changeset, busy: bool) -> Phase {
+/// Where a changeset stands.
+pub fn phase(changeset: &Changeset) -> Phase {
     let actual = &changeset.actual;
     if changeset.detached {
         return Phase::Detached;
-    }
-    if busy {
-        return Phase::Processing;
     }
     let work_left = !plan(changeset).is_empty();
     if work_left {

@@ -24,7 +24,8 @@ pub struct CampaignFilter {
 pub struct ChangesetFilter {
     /// Only those that are on a code host.
     pub published: Option<bool>,
-    pub phase: Option<Phase>,
+    /// In one of these; in any when there is none.
+    pub phases: Vec<Phase>,
     pub state: Option<PullRequestState>,
     pub review: Option<ReviewState>,
     pub checks: Option<CheckState>,

@@ -98,7 +98,7 @@ fn there(patch: &Patch, state: PullRequestState) -> Changeset {
         created: WallMs(0),
         updated: WallMs(0),
     };
-    changeset.phase = phase(&changeset, false);
+    changeset.phase = phase(&changeset);
     changeset
 }
 
@@ -252,7 +252,7 @@ fn phases_tell_where_it_stands() {
     let of = |change: &dyn Fn(&mut Changeset)| {
         let mut changeset = there(&patch("r", "d"), Open);
         change(&mut changeset);
-        (phase(&changeset, false), plan(&changeset))
+        (phase(&changeset), plan(&changeset))
     };
     assert_eq!(of(&|_| {}), (Phase::Open, vec![]));
     assert_eq!(of(&|it| it.detached = true), (Phase::Detached, vec![]));
@@ -284,5 +284,4 @@ fn phases_tell_where_it_stands() {
     assert_eq!(of(&waiting).0, Phase::Waiting);
     let draft = |it: &mut Changeset| it.actual.pull_request.as_mut().unwrap().draft = true;
     assert_eq!(of(&draft), (Phase::Queued, vec![Operation::Undraft]));
-    assert_eq!(phase(&there(&patch("r", "d"), Open), true), Phase::Processing);
 }

@@ -393,7 +393,7 @@ impl Service {
                 created: now,
                 updated: now,
             };
-            changeset.phase = crate::changeset::phase(&changeset, false);
+            changeset.phase = crate::changeset::phase(&changeset);
             changeset.work.next_sync = self.next_sync(&changeset, now);
             let imported = self.blocking(move |it| {
                 it.store.import_changeset(None, &changeset, &history(&changeset, now))

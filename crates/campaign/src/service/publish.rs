@@ -102,7 +102,6 @@ impl Service {
                 changeset.actual.pull_request = Some(opened);
                 Ok(())
             }
-            Operation::Detach | Operation::Import | Operation::Nothing => Ok(()),
         }
     }
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use codehost::{HostError, PullRequest, PullRequestState};
 use futures::StreamExt;
-use model::{ChangesetId, WallMs};
+use model::{CampaignId, ChangesetId, PatchSetId, WallMs};
 
 use super::publish::{Trouble, events_between};
 use super::{Changed, Refusal, Service};
 use crate::changeset::{
-    BulkKind, BulkOperation, Changeset, Phase, Publication, phase, plan, rewire,
+    BulkKind, BulkOperation, Campaign, Changeset, Phase, PreviewRow, Publication, phase, plan,
+    rewire,
 };
 use crate::page::Window;
 
@@ -88,9 +89,9 @@ impl Service {
     /// What a patch set would mean for a campaign. Blocks.
     pub(super) fn rewired(
         &self,
-        campaign: &crate::changeset::Campaign,
-        set: model::PatchSetId,
-    ) -> Result<Vec<crate::changeset::PreviewRow>, Refusal> {
+        campaign: &Campaign,
+        set: PatchSetId,
+    ) -> Result<Vec<PreviewRow>, Refusal> {
         let unknown = || Refusal::NotFound(format!("patch set {set}"));
         let coverage = self.store.patch_set(set)?.ok_or_else(unknown)?.coverage;
         let patches =
@@ -101,7 +102,7 @@ impl Service {
     }
 
     /// All changesets of a campaign. Blocks.
-    pub(super) fn changesets_of(&self, id: model::CampaignId) -> Result<Vec<Changeset>, Refusal> {
+    pub(super) fn changesets_of(&self, id: CampaignId) -> Result<Vec<Changeset>, Refusal> {
         let all = Window { after: None, first: usize::MAX >> 1 };
         Ok(self.store.changesets(id, &Default::default(), all)?.items)
     }
@@ -161,7 +162,7 @@ impl Service {
                 let waits = changeset.work.due.is_some_and(|due| due > now);
                 changeset.work.due = changeset.work.due.filter(|_| waits);
             }
-            changeset.phase = phase(changeset, false);
+            changeset.phase = phase(changeset);
             self.keep(changeset, before, now).await?;
             if over {
                 return Ok(());
@@ -189,7 +190,7 @@ impl Service {
             return None;
         }
         let changed = actual.pull_request.as_ref().map_or(changeset.updated.0, |p| p.updated_ms);
-        let merged = phase(changeset, false) == Phase::Merged;
+        let merged = phase(changeset) == Phase::Merged;
         if merged {
             return None;
         }
@@ -218,7 +219,7 @@ impl Service {
             }
         };
         changeset.updated = now;
-        if changeset.work.due.is_none() && phase(changeset, false) == Phase::Queued {
+        if changeset.work.due.is_none() && phase(changeset) == Phase::Queued {
             // What was seen asks for something.
             changeset.work.due = Some(now);
         }

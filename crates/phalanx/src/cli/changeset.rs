@@ -63,9 +63,9 @@ enum Verb {
     Sync(Which),
 }
 
-const LIST: &str = "query($name: String!, $phase: ChangesetPhase, $query: String, $after: String) {
+const LIST: &str = "query($name: String!, $phases: [ChangesetPhase!], $query: String, $after: String) {
   campaign(name: $name) {
-    campaignChangesets(first: 500, after: $after, phase: $phase, query: $query) {
+    campaignChangesets(first: 500, after: $after, phases: $phases, query: $query) {
       nodes {
         id repository { name } branch title phase operations error externalURL waitingUntil pushedCommit foundCommit
         changeset { externalID reviewState checkState } diffStat { added changed deleted files }
@@ -168,7 +168,7 @@ async fn list(
         let mut after = Value::Null;
         loop {
             let variables =
-                json!({ "name": campaign, "phase": phase, "query": query, "after": after });
+                json!({ "name": campaign, "phases": phase.as_slice(), "query": query, "after": after });
             let data = client.graph(LIST, variables).await?;
             let page = &data["campaign"]["campaignChangesets"];
             all.extend(nodes(page).iter().cloned());

@@ -115,8 +115,9 @@ struct Of {
 
 pub(crate) async fn show(cx: Cx, Path(name): Path<String>) -> Answer {
     let of = |name: &str| cx.params.get(name);
+    let stands: Vec<&str> = of("phase").map(|it| it.split(',').collect()).unwrap_or_default();
     let variables = json!({
-        "name": name, "first": ROWS, "after": of("after"), "phase": of("phase"), "review": of("review"),
+        "name": name, "first": ROWS, "after": of("after"), "phases": stands, "review": of("review"),
         "check": of("check"), "query": of("q"),
     });
     let data: Data = cx.ask(include_str!("../../queries/campaign.graphql"), variables).await?;

@@ -98,14 +98,14 @@ pub(crate) fn short(rows: &[Short]) -> Markup {
     }
 }
 
-/// Tone, word, number, and the phase that lists them, in the order of the bar.
+/// Tone, word, number, and the phases that list them, in the order of the bar.
 pub(crate) fn parts(counts: &Totals) -> [(&'static str, &'static str, i64, &'static str); 9] {
     [
         ("done", "Merged", counts.merged, "MERGED"),
         ("good", "Open", counts.open, "OPEN"),
         ("draft", "Draft", counts.draft, "DRAFT"),
         ("pushed", "Pushed only", counts.pushed_only, "PUSHED"),
-        ("live", "In progress", counts.processing, "PROCESSING"),
+        ("live", "In progress", counts.processing, "QUEUED,WAITING"),
         ("late", "Diverged", counts.diverged, "DIVERGED"),
         ("bad", "Failed", counts.failed, "FAILED"),
         ("off", "Closed", counts.closed, "CLOSED"),

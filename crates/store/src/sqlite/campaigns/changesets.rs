@@ -34,7 +34,7 @@ fn wish(db: &Connection, changeset: &mut Changeset, at: WallMs) -> Result<(), Bo
     changeset.work.error = None;
     changeset.work.error_is_final = false;
     changeset.updated = at;
-    changeset.phase = phase(changeset, false);
+    changeset.phase = phase(changeset);
     put(db, changeset)
 }
 
@@ -256,16 +256,18 @@ impl CampaignStore for SqliteCampaigns {
     ) -> Result<Page<Changeset>, StoreError> {
         self.read("list changesets", |db| {
             let which = "campaign_id = ?1 AND (?2 IS NULL OR (external_id IS NOT NULL) = ?2)
-                AND (?3 IS NULL OR phase = ?3) AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL OR review = ?5)
+                AND (?3 IS NULL OR phase IN (SELECT value FROM json_each(?3))) AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL OR review = ?5)
                 AND (?6 IS NULL OR checks = ?6)
                 AND (?7 IS NULL OR repository LIKE ?7 ESCAPE '\\' OR branch LIKE ?7 ESCAPE '\\' OR title LIKE ?7 ESCAPE '\\')";
             let like = (!filter.query.is_empty()).then(|| part(&filter.query));
-            let (phase, state) = (filter.phase.map(Json), filter.state.map(Json));
+            let phases: Vec<&str> = filter.phases.iter().map(|phase| phase.name()).collect();
+            let phases = (!phases.is_empty()).then(|| serde_json::json!(phases).to_string());
+            let state = filter.state.map(Json);
             let (review, checks) = (filter.review.map(Json), filter.checks.map(Json));
             let total = count(
                 db,
                 &format!("SELECT count(*) FROM changeset WHERE {which}"),
-                params![Int(of.0), filter.published, phase, state, review, checks, like],
+                params![Int(of.0), filter.published, phases, state, review, checks, like],
             )?;
             let sql = format!(
                 "{CHANGESET} WHERE {which} AND changeset_id > ?8 ORDER BY changeset_id LIMIT ?9"
@@ -273,7 +275,7 @@ impl CampaignStore for SqliteCampaigns {
             let after = Int(window.after.map_or(0, |id| id.0));
             let most = one_more(window.first);
             let parameters =
-                params![Int(of.0), filter.published, phase, state, review, checks, like, after, most];
+                params![Int(of.0), filter.published, phases, state, review, checks, like, after, most];
             Ok(Page::cut(all(db, &sql, parameters, changeset)?, window.first, total))
         })
     }
@@ -345,7 +347,7 @@ impl CampaignStore for SqliteCampaigns {
                 next.work = Work { next_sync: seen.work.next_sync, ..known.work };
                 next.work.due = (!plan(&next).is_empty()).then_some(seen.updated);
             }
-            next.phase = phase(&next, false);
+            next.phase = phase(&next);
             put(db, &next)?;
             put_events(db, seen.id, events)?;
             let pushed = next.wanted.as_ref().is_none_or(|wanted| is_pushed(&next, wanted));
