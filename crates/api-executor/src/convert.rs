@@ -1,13 +1,13 @@
 //! Between the wire's words and ours.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use campaign::execution::{Document, Network, Runtime, WorkspaceJob, job_order};
 use dispatcher::GrantedJob;
 use executor_protocol::{
     CheckoutOrder, Completion, Job, JobExtension, MountOrder, NetworkOrder, Order, OutcomeReport,
-    RuntimeOrder,
+    RuntimeOrder, SecretOrder,
 };
 use http::StatusCode;
 use model::{Digest, Dimensions, Evidence, GroupId, Outcome, Output, TimeoutKind, limit};
@@ -22,6 +22,8 @@ struct Shared {
     document: Document,
     steps: Box<RawValue>,
     batch_change: Box<RawValue>,
+    /// Names of the secrets that its steps ask for.
+    secrets: BTreeSet<String>,
 }
 
 /// The documents of executions whose jobs were granted lately.
@@ -47,7 +49,9 @@ fn shared(door: &Door, group: GroupId) -> Result<Option<Arc<Shared>>, Refusal> {
     };
     let spec = &document.spec;
     let change = serde_json::json!({ "name": spec.name, "description": spec.description });
-    let made = Arc::new(Shared { steps: raw(&spec.steps), batch_change: raw(&change), document });
+    let secrets = spec.variables_from_outside().map(|(_, name)| name.to_owned()).collect();
+    let (steps, batch_change) = (raw(&spec.steps), raw(&change));
+    let made = Arc::new(Shared { steps, batch_change, secrets, document });
     let mut cached = door.documents.cached.lock();
     if cached.len() >= CACHED_DOCUMENTS {
         cached.clear();
@@ -67,8 +71,7 @@ pub(crate) async fn jobs(
         let lease = granted.lease.clone();
         match job(door, granted, with_queue)? {
             Ok(job) => all.push(job),
-            Err(error) => {
-                let why = format!("its payload is not a job of the executor API: {error}");
+            Err(why) => {
                 let outcome = Outcome::Rejected { why: why.into() };
                 door.dispatcher
                     .complete(lease.job, lease.token, outcome, Evidence::default())
@@ -79,12 +82,8 @@ pub(crate) async fn jobs(
     Ok(all)
 }
 
-/// The inner error is the payload's.
-fn job(
-    door: &Door,
-    granted: GrantedJob,
-    with_queue: bool,
-) -> Result<Result<Job, serde_json::Error>, Refusal> {
+/// The inner error is the job's own: no runner could do anything with it.
+fn job(door: &Door, granted: GrantedJob, with_queue: bool) -> Result<Result<Job, String>, Refusal> {
     let GrantedJob { lease, payload } = granted;
     let payload = match payload {
         Some(payload) => payload,
@@ -102,12 +101,22 @@ fn job(
         job.repository_name = workspace.repository.clone();
         job.commit = workspace.commit.clone();
         job.shallow_clone = true;
-        order = Some(workspace_order(door, &shared, &workspace));
+        let secrets = match &shared.secrets {
+            none if none.is_empty() => BTreeMap::new(),
+            names => door.service.open_secrets(names).map_err(|e| Refusal::internal(&e))?,
+        };
+        if let Some(gone) = shared.secrets.iter().find(|name| !secrets.contains_key(*name)) {
+            return Ok(Err(format!("the secret `{gone}`, which its steps need, was removed")));
+        }
+        order = Some(workspace_order(door, &shared, &workspace, secrets));
     } else if !payload.is_empty() {
         // A job that was submitted in the executors' own words.
         match serde_json::from_slice(&payload) {
             Ok(read) => job = read,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                let why = format!("its payload is not a job of the executor API: {error}");
+                return Ok(Err(why));
+            }
         }
     }
     job.id = lease.job.0;
@@ -117,7 +126,12 @@ fn job(
     Ok(Ok(job))
 }
 
-fn workspace_order(door: &Door, shared: &Shared, workspace: &WorkspaceJob) -> Order {
+fn workspace_order(
+    door: &Door,
+    shared: &Shared,
+    workspace: &WorkspaceJob,
+    secrets: BTreeMap<String, String>,
+) -> Order {
     let options = &shared.document.options;
     let repository = serde_json::json!({
         "name": workspace.repository,
@@ -143,7 +157,7 @@ fn workspace_order(door: &Door, shared: &Shared, workspace: &WorkspaceJob) -> Or
         repository: raw(&repository),
         batch_change: shared.batch_change.clone(),
         mounts: mounts.collect(),
-        secrets: Vec::new(),
+        secrets: secrets.into_iter().map(|(name, value)| SecretOrder { name, value }).collect(),
         runtime: match options.runtime {
             Runtime::ByStep => RuntimeOrder::ByStep,
             Runtime::Process => RuntimeOrder::Process,

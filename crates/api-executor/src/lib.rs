@@ -41,6 +41,8 @@ pub struct Door {
     pub cas: Arc<blobs::Cas>,
     pub step_cache: Arc<campaign::StepCache>,
     pub repositories: Arc<codehost::git::Repositories>,
+    /// For the secrets of jobs.
+    pub service: Arc<campaign::service::Service>,
     pub tokens: Tokens,
     /// Whether jobs name the server's own folder of a repository to runners on this host.
     pub share_paths: bool,
@@ -54,6 +56,7 @@ impl Door {
         cas: Arc<blobs::Cas>,
         step_cache: Arc<campaign::StepCache>,
         repositories: Arc<codehost::git::Repositories>,
+        service: Arc<campaign::service::Service>,
         tokens: Tokens,
         share_paths: bool,
     ) -> Self {
@@ -62,6 +65,7 @@ impl Door {
             cas,
             step_cache,
             repositories,
+            service,
             tokens,
             share_paths,
             documents: convert::Documents::default(),

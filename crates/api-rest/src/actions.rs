@@ -6,29 +6,13 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use campaign::action::Reason;
-use campaign::service::{Caller, NewRun, Refusal};
+use campaign::service::{Caller, NewRun};
 use http::{HeaderMap, StatusCode, header};
 use model::CodeHostId;
 
 use crate::Door;
 use crate::status::Failure;
 use crate::types::StartedAction;
-
-fn refuse(refusal: Refusal) -> Failure {
-    let status = match &refusal {
-        Refusal::NotFound(_) => StatusCode::NOT_FOUND,
-        Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
-        Refusal::Conflict(_) => StatusCode::CONFLICT,
-        Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        Refusal::Store(error) => return Failure::internal(error),
-    };
-    match refusal {
-        Refusal::Invalid { diagnostics, .. } if !diagnostics.is_empty() => {
-            Failure::diagnostics(diagnostics)
-        }
-        refusal => Failure::new(status, refusal.to_string()),
-    }
-}
 
 /// `POST /actions/{name}/run` with an access token. The same `Idempotency-Key` again runs nothing twice.
 pub(crate) async fn run(
@@ -42,7 +26,7 @@ pub(crate) async fn run(
     let token = token.ok_or_else(refused)?;
     let caller = match door.token.accepts(token) {
         true => Some(Caller::operator()),
-        false => door.service.caller(token).await.map_err(refuse)?,
+        false => door.service.caller(token).await?,
     };
     let caller = caller.ok_or_else(refused)?;
     let known = name.clone();
@@ -56,7 +40,7 @@ pub(crate) async fn run(
         only: None,
         key: key.map(|key| format!("action/{}/request/{key}", action.id)),
     };
-    let started = door.service.run_action(&caller, action.id, run).await.map_err(refuse)?;
+    let started = door.service.run_action(&caller, action.id, run).await?;
     Ok(Json(StartedAction { execution: started.0 }))
 }
 
@@ -68,6 +52,6 @@ pub(crate) async fn webhook(
     body: Bytes,
 ) -> Result<StatusCode, Failure> {
     let host = CodeHostId(host);
-    door.service.webhook(host, &headers, &body).await.map_err(refuse)?;
+    door.service.webhook(host, &headers, &body).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -32,25 +32,15 @@ pub(crate) async fn create(
         serde_json::from_slice(&body).map_err(|error| Failure::bad(error.to_string()))?;
     let parsed = spec::parse(&asked.file, asked.spec.as_bytes()).map_err(Failure::diagnostics)?;
     let mut spec = parsed.spec;
-    let mut missing = Vec::new();
-    for (index, step) in spec.steps.iter_mut().enumerate() {
-        for variable in step.env.iter_mut().filter(|variable| variable.value.is_none()) {
-            match asked.environment.get(&variable.name) {
-                // A value is text, not a template.
-                Some(value) => variable.value = Some(value.replace("${{", "${{ \"${{\" }}")),
-                None => missing.push(spec::Diagnostic {
-                    file: asked.file.clone(),
-                    at: step.at,
-                    field: format!("steps[{index}].env"),
-                    message: format!(
-                        "the variable `{}` is not set where the command runs",
-                        variable.name
-                    ),
-                    hint: Some("set it, or give it a value in the spec".to_owned()),
-                }),
-            }
+    for variable in spec.steps.iter_mut().flat_map(|step| &mut step.env) {
+        // A value is text, not a template. What has none may be a secret.
+        if variable.value.is_none()
+            && let Some(value) = asked.environment.get(&variable.name)
+        {
+            variable.value = Some(spec::literal(value));
         }
     }
+    let mut missing = door.service.missing_secrets(&asked.file, &spec).await?;
     let named: Vec<RepositoryInput> = asked
         .repositories
         .iter()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use campaign::service::Refusal;
 use engine::ops::Refused;
 use http::StatusCode;
 
@@ -50,6 +51,22 @@ impl Failure {
 impl From<dispatcher::StoreError> for Failure {
     fn from(error: dispatcher::StoreError) -> Self {
         Self::internal(&error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::Store(error) => return Self::internal(&error),
+            Refusal::Invalid { diagnostics, .. } if !diagnostics.is_empty() => {
+                return Self::diagnostics(diagnostics);
+            }
+            Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+            Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Refusal::Conflict(_) => StatusCode::CONFLICT,
+            Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, refusal.to_string())
     }
 }
 

@@ -101,6 +101,8 @@ pub trait SiteStore: Send + Sync {
 
     fn secrets(&self) -> Result<Vec<SecretRow>, StoreError>;
 
+    fn put_secret_used(&self, name: &str, at: WallMs) -> Result<(), StoreError>;
+
     fn create_access_token(
         &self,
         name: &str,

@@ -21,6 +21,6 @@ pub use changeset::{
 pub use parse::{Parsed, parse, parse_named};
 pub use template::{
     FieldError, RenderedStep, Scope, StaticCondition, Template, TemplateError, evaluate_condition,
-    evaluate_statically, render_outputs, render_step,
+    evaluate_statically, literal, render_outputs, render_step,
 };
 pub use types::*;

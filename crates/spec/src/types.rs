@@ -97,10 +97,21 @@ pub enum Run {
     Argv(Vec<String>),
 }
 
+impl Spec {
+    /// Variables of steps that have no value here, with the step's index.
+    pub fn variables_from_outside(&self) -> impl Iterator<Item = (usize, &str)> {
+        let steps = self.steps.iter().enumerate();
+        steps.flat_map(|(index, step)| {
+            let open = step.env.iter().filter(|variable| variable.value.is_none());
+            open.map(move |variable| (index, variable.name.as_str()))
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnvVar {
     pub name: String,
-    /// A template; `None` passes the variable through from where the command line runs.
+    /// A template; `None` takes the value from where the command line runs, or from the server's secret of this name.
     pub value: Option<String>,
 }
 

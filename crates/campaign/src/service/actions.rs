@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::ops::{CancelOp, CancelOutcome, Refused};
 use model::{ActionId, CampaignId, GroupId, SavedSearchId, WallMs};
-use spec::{Diagnostic, Parsed};
+use spec::{Diagnostic, Parsed, Spec};
 
 use super::{Caller, Changed, Refusal, Schedule, Service};
 use crate::action::{Action, ExecutionRow, Origin, Overlap, Reason, Settings, Trigger};
@@ -164,6 +164,10 @@ impl Service {
         parsed: &Parsed,
         only: Option<&BTreeSet<String>>,
     ) -> Result<Plan, Refusal> {
+        let missing = self.missing_secrets(FILE, &parsed.spec).await?;
+        if !missing.is_empty() {
+            return Err(broken(missing));
+        }
         let planned = execution::plan(FILE, &parsed.spec, &[], &self.searcher).await;
         let mut plan = planned.map_err(|error| broken(error.diagnostics))?;
         if let Some(only) = only {
@@ -171,6 +175,29 @@ impl Service {
             plan.skipped.retain(|skipped| only.contains(&skipped.repository));
         }
         Ok(plan)
+    }
+
+    /// Variables of steps that neither have a value nor are a secret here.
+    pub async fn missing_secrets(
+        self: &Arc<Self>,
+        file: &str,
+        spec: &Spec,
+    ) -> Result<Vec<Diagnostic>, Refusal> {
+        if spec.variables_from_outside().next().is_none() {
+            return Ok(Vec::new());
+        }
+        let known = self.blocking(|it| it.store.secrets()).await?;
+        let missing = spec
+            .variables_from_outside()
+            .filter(|(_, name)| !known.iter().any(|secret| secret.name == *name));
+        let diagnostics = missing.map(|(index, name)| Diagnostic {
+            file: file.to_owned(),
+            at: spec.steps[index].at,
+            field: format!("steps[{index}].env"),
+            message: format!("`{name}` has no value here, and there is no secret of this name"),
+            hint: Some(format!("give it a value, or run `phalanx secret set {name}`")),
+        });
+        Ok(diagnostics.collect())
     }
 
     /// Plans an action as it is now and gives its jobs to the engine.
@@ -252,23 +279,11 @@ impl Service {
     }
 }
 
-/// Reads a definition. On a server there is nobody's environment and nobody's folder.
+/// Reads a definition. On a server there is nobody's folder.
 pub fn parse_definition(name: &str, text: &str) -> Result<Parsed, Refusal> {
     let parsed = spec::parse_named(FILE, text.as_bytes(), name).map_err(broken)?;
     let mut diagnostics = Vec::new();
     for (index, step) in parsed.spec.steps.iter().enumerate() {
-        for variable in step.env.iter().filter(|variable| variable.value.is_none()) {
-            diagnostics.push(Diagnostic {
-                file: FILE.to_owned(),
-                at: step.at,
-                field: format!("steps[{index}].env"),
-                message: format!(
-                    "`{}` would be passed through from whoever runs it, and on a server that is nobody",
-                    variable.name
-                ),
-                hint: Some("give it a value".to_owned()),
-            });
-        }
         for mount in &step.mount {
             diagnostics.push(Diagnostic {
                 file: FILE.to_owned(),

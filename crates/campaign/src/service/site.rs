@@ -1,7 +1,9 @@
 //! Secrets and access tokens.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dispatcher::StoreError;
 use model::AccessTokenId;
 
 use super::{Caller, Changed, Refusal, Service};
@@ -17,7 +19,10 @@ pub struct NewToken {
 /// Longest value of a secret.
 const SECRET_BYTES: usize = 64 * 1024;
 
-/// How old the note of a token's last use may be.
+/// SECURITY: a shorter value is not masked in logs.
+const SECRET_SHORTEST: usize = 6;
+
+/// How old the note of a token's or a secret's last use may be.
 const USED_NOTE_MS: u64 = 60_000;
 
 impl Service {
@@ -36,9 +41,11 @@ impl Service {
                 name.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
             )));
         }
-        if value.is_empty() || value.len() > SECRET_BYTES {
+        if value.trim_end().len() < SECRET_SHORTEST || value.len() > SECRET_BYTES {
             let most = SECRET_BYTES / 1024;
-            let text = format!("the value of a secret has 1 byte to {most} KiB");
+            let text = format!(
+                "the value of a secret has {SECRET_SHORTEST} bytes to {most} KiB: a shorter one cannot be masked in logs"
+            );
             return Err(Refusal::invalid(text));
         }
         let sealed = self.vault.seal(&format!("secret/{name}"), value.as_bytes());
@@ -60,6 +67,26 @@ impl Service {
         }
         self.tell(Changed::Site);
         Ok(())
+    }
+
+    /// Values of secrets, for a job whose steps name them. A name that no secret has is left out. Blocks.
+    pub fn open_secrets(
+        &self,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let now = self.now();
+        let mut values = BTreeMap::new();
+        for row in self.store.secrets()?.into_iter().filter(|row| names.contains(&row.name)) {
+            let what = || format!("read the secret `{}`", row.name);
+            let value = self.vault.open(&format!("secret/{}", row.name), &row.value);
+            let value = value.map_err(|error| StoreError::new(what(), error))?;
+            let value = String::from_utf8(value).map_err(|error| StoreError::new(what(), error))?;
+            if row.last_used.is_none_or(|used| used.0 + USED_NOTE_MS < now.0) {
+                self.store.put_secret_used(&row.name, now)?;
+            }
+            values.insert(row.name, value);
+        }
+        Ok(values)
     }
 
     pub async fn create_token(

@@ -82,14 +82,6 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let (token, runner_token) = (data.token("token")?, data.token("runner-token")?);
     // Behind a proxy a client is elsewhere, whatever the address says.
     let loopback = section.listen.ip().is_loopback() && section.behind_proxy.is_none();
-    let executor = api_executor::Door::new(
-        dispatcher.clone(),
-        cas.clone(),
-        step_cache,
-        repositories.clone(),
-        api_executor::Tokens::new([runner_token.as_str()]),
-        loopback,
-    );
     let stop = CancellationToken::new();
     let listener = tokio::net::TcpListener::bind(section.listen)
         .await
@@ -110,6 +102,15 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
         repositories_bytes_max: section.repositories_bytes_max,
     });
     service.start(&stop);
+    let executor = api_executor::Door::new(
+        dispatcher.clone(),
+        cas.clone(),
+        step_cache,
+        repositories.clone(),
+        service.clone(),
+        api_executor::Tokens::new([runner_token.as_str()]),
+        loopback,
+    );
     let graphql = Arc::new(api_graphql::Door::new(service.clone(), &token));
     let rest = api_rest::router(Arc::new(api_rest::Door {
         dispatcher: dispatcher.clone(),

@@ -209,6 +209,77 @@ fn the_command_line_takes_an_action_to_branches() {
     assert!(code == Some(3) && err.contains("needs the role `user`"), "{err}");
 }
 
+#[test]
+fn a_secret_reaches_its_step_and_no_log() {
+    const DEPLOY: &str = "name: deploy
+on:
+  - repository: a
+steps:
+  - run: |
+      echo \"the token is $DEPLOY_TOKEN\"
+      printf %s \"$DEPLOY_TOKEN\" | base64
+      printf '%s' \"$DEPLOY_TOKEN\" | wc -c > length
+    env:
+      - DEPLOY_TOKEN
+changesetTemplate: { title: T, body: B, branch: b, commit: { message: M } }
+";
+    let place = Place::new();
+    place.repository("repos/a", &[("README.md", "hello\n")]);
+    place.write("deploy.yaml", DEPLOY);
+    let (_server, url) = place.server(&[]);
+    let _runner = place.runner(&url, "one", 1);
+    let phalanx = |arguments: &[&str], input: &str| {
+        let file = place.write("stdin", input);
+        let stdin = std::fs::File::open(file).unwrap();
+        let output = run(place.phalanx().args(arguments).stdin(stdin));
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let fine = |arguments: &[&str]| {
+        let (code, out, err) = phalanx(arguments, "");
+        assert_eq!(code, Some(0), "{arguments:?}: {out}{err}");
+        out
+    };
+    fine(&["codehost", "add", "local", "--kind", "git", "--include", "repos"]);
+    fine(&["codehost", "sync", "local"]);
+    fine(&["action", "create", "deploy", "-f", "deploy.yaml"]);
+    let (code, _, err) = phalanx(&["action", "run", "deploy"], "");
+    assert!(code == Some(2) && err.contains("no secret of this name"), "{err}");
+    let (code, _, err) = phalanx(&["secret", "set", "DEPLOY_TOKEN"], "short");
+    assert!(code == Some(2) && err.contains("cannot be masked"), "{err}");
+
+    // It looks like a template, and is none.
+    let secrets = ["s3cret-${{ one }}", "another-s3cret"];
+    for (secret, length) in [(secrets[0], "17"), (secrets[1], "14")] {
+        let (code, _, err) = phalanx(&["secret", "set", "DEPLOY_TOKEN"], &format!("{secret}\n"));
+        assert_eq!(code, Some(0), "{err}");
+        // A changed secret is another step: nothing of the cache is taken for it.
+        assert!(fine(&["action", "run", "deploy"]).contains(&format!("+{length}")));
+    }
+    for job in ["1", "2"] {
+        let log = fine(&["job", "logs", job]);
+        assert!(log.contains("the token is ***\n"), "{log}");
+        assert!(!log.contains("s3cret") && !log.contains("czNjcmV0"), "{log}");
+    }
+    // A command has its own environment first, and the server's secrets after it.
+    let path = place.path("repos/a");
+    let exec = ["exec", "-f", "deploy.yaml", "--repo", path.to_str().unwrap(), "--server", &url];
+    assert!(fine(&exec).contains("+14"));
+    let output = run(place.phalanx().args(exec).env("DEPLOY_TOKEN", "mine"));
+    assert!(text(&output.stdout).contains("+4"), "{}", text(&output.stderr));
+
+    for secret in secrets {
+        let grep = std::process::Command::new("grep")
+            .args(["-raF", secret])
+            .arg(place.path("data"))
+            .output()
+            .unwrap();
+        assert_eq!(text(&grep.stdout), "", "a secret is in the clear on the disk");
+    }
+    fine(&["secret", "delete", "DEPLOY_TOKEN"]);
+    let (code, _, err) = phalanx(&["action", "run", "deploy"], "");
+    assert!(code == Some(2) && err.contains("no secret of this name"), "{err}");
+}
+
 /// Kills the server while it publishes, `KILLS` times; the code host keeps the ledger.
 #[test]
 fn killed_while_publishing_it_makes_each_pull_request_once() {

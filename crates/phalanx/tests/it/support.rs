@@ -24,7 +24,7 @@ impl Drop for Running {
 }
 
 pub fn run(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().expect("the program starts")
+    command.output().expect("the program starts")
 }
 
 pub fn text(bytes: &[u8]) -> String {
@@ -105,6 +105,7 @@ impl Place {
     pub fn phalanx(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
         command
+            .stdin(Stdio::null())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.path("home"))

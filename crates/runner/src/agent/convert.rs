@@ -28,8 +28,14 @@ pub(crate) fn order(agent: &Agent, job: Job) -> Result<JobOrder, String> {
     };
     let unreadable =
         |what: &str, error: serde_json::Error| format!("the job's {what} cannot be read: {error}");
-    let steps: Vec<Step> =
+    let mut steps: Vec<Step> =
         serde_json::from_str(order.steps.get()).map_err(|error| unreadable("steps", error))?;
+    for variable in steps.iter_mut().flat_map(|step| &mut step.env) {
+        let secret = order.secrets.iter().find(|secret| secret.name == variable.name);
+        if let (None, Some(secret)) = (&variable.value, secret) {
+            variable.value = Some(spec::literal(&secret.value));
+        }
+    }
     let repository: RepositoryContext = serde_json::from_str(order.repository.get())
         .map_err(|error| unreadable("repository", error))?;
     let batch_change: BatchChangeContext = serde_json::from_str(order.batch_change.get())
@@ -90,7 +96,7 @@ fn plain(agent: &Agent, job: PlainJob) -> Result<JobOrder, String> {
         commit: job.commit.clone(),
     });
     let steps = job.steps.into_iter().map(|step| Step {
-        run: Run::Shell(literal(&step.commands.join("\n"))),
+        run: Run::Shell(spec::literal(&step.commands.join("\n"))),
         container: (!step.image.is_empty()).then_some(step.image),
         env: step
             .env
@@ -98,7 +104,7 @@ fn plain(agent: &Agent, job: PlainJob) -> Result<JobOrder, String> {
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| spec::EnvVar {
                 name: name.to_owned(),
-                value: Some(literal(value)),
+                value: Some(spec::literal(value)),
             })
             .collect(),
         files: Default::default(),
@@ -126,11 +132,6 @@ fn plain(agent: &Agent, job: PlainJob) -> Result<JobOrder, String> {
         use_cache: false,
         checkout,
     })
-}
-
-/// Text that the template engine leaves as it is.
-fn literal(text: &str) -> String {
-    text.replace("${{", "${{ \"${{\" }}")
 }
 
 pub(crate) fn outcome(outcome: &Outcome) -> OutcomeReport {

@@ -21,7 +21,7 @@ mod value;
 pub(crate) use condition::static_error;
 pub use condition::{StaticCondition, evaluate_condition, evaluate_statically};
 pub(crate) use step::render_field;
-pub use step::{FieldError, RenderedStep, render_outputs, render_step};
+pub use step::{FieldError, RenderedStep, literal, render_outputs, render_step};
 
 use self::context::Known;
 use self::syntax::Fault;

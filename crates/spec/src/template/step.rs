@@ -92,3 +92,8 @@ pub(crate) fn render_field(
     let render = || Template::parse(text)?.render(context, scope);
     render().map_err(|error| FieldError { field: field(), error })
 }
+
+/// A template that is this text, whatever stands in it.
+pub fn literal(text: &str) -> String {
+    text.replace("${{", "${{ \"${{\" }}")
+}

@@ -157,6 +157,13 @@ impl SiteStore for SqliteCampaigns {
         self.read("list secrets", |db| all(db, &format!("{SECRET} ORDER BY name"), [], secret))
     }
 
+    fn put_secret_used(&self, name: &str, at: WallMs) -> Result<(), StoreError> {
+        self.write("note the use of a secret", |db| {
+            run(db, "UPDATE secret SET last_used_ms = ? WHERE name = ?", params![Int(at.0), name])?;
+            Ok(())
+        })
+    }
+
     fn create_access_token(
         &self,
         name: &str,
