@@ -28,6 +28,8 @@ const FOLDERS: usize = 100_000;
 pub(crate) struct PlainGit {
     /// What errors call it.
     shown: String,
+    /// Repositories of folders are fetched from below this URL and pushed there; from the folder itself when it is empty.
+    url: String,
     include: Vec<String>,
     exclude: GlobSet,
     /// The credential is for these `host[:port]` only.
@@ -72,6 +74,7 @@ impl PlainGit {
         };
         let origin = |url: &Url| Some((url.scheme().to_owned(), authority(url)?));
         Ok(Self {
+            url: url.to_owned(),
             shown: if url.is_empty() { "plain git".to_owned() } else { without_password(url) },
             include,
             exclude: globs(&settings.exclude)?,
@@ -115,7 +118,7 @@ impl PlainGit {
     fn look_into(&self, root: &Path, all: &mut Vec<ListedRepository>) -> Result<(), HostError> {
         if is_repository(root) {
             let name = root.file_name().unwrap_or(root.as_os_str()).to_string_lossy();
-            all.push(in_folder(root, &name));
+            all.push(self.in_folder(root, &name));
             return Ok(());
         }
         let mut left = vec![(root.to_owned(), 0)];
@@ -142,13 +145,33 @@ impl PlainGit {
                 let path = entry.path();
                 if is_repository(&path) {
                     let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
-                    all.push(in_folder(&path, &name));
+                    all.push(self.in_folder(&path, &name));
                 } else if depth + 1 < DEPTH {
                     left.push((path, depth + 1));
                 }
             }
         }
         Ok(())
+    }
+
+    /// `name` is the path below the folder.
+    fn in_folder(&self, path: &Path, name: &str) -> ListedRepository {
+        let heads: [PathBuf; 2] = [path.join(".git/HEAD"), path.join("HEAD")];
+        let head = heads.iter().find_map(|head| fs::read_to_string(head).ok()).unwrap_or_default();
+        let branch = head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
+        let place = match Url::parse(&self.url) {
+            _ if self.url.is_empty() => path.to_string_lossy().into_owned(),
+            Ok(mut url) if !url.cannot_be_a_base() => {
+                url.path_segments_mut()
+                    .expect("it can be a base")
+                    .pop_if_empty()
+                    .extend(name.split('/'));
+                url.into()
+            }
+            // Such as ssh's `user@host:folder`.
+            _ => format!("{}/{name}", self.url),
+        };
+        listed(name.strip_suffix(".git").unwrap_or(name).to_owned(), place, branch)
     }
 
     fn refused(&self, message: String) -> HostError {
@@ -251,14 +274,6 @@ fn place_of(url: &str) -> Option<String> {
 fn is_repository(path: &Path) -> bool {
     let is_bare = path.join("HEAD").is_file() && path.join("objects").is_dir();
     is_bare || path.join(".git").exists()
-}
-
-fn in_folder(path: &Path, name: &str) -> ListedRepository {
-    let name = name.strip_suffix(".git").unwrap_or(name).to_owned();
-    let heads: [PathBuf; 2] = [path.join(".git/HEAD"), path.join("HEAD")];
-    let head = heads.iter().find_map(|head| fs::read_to_string(head).ok()).unwrap_or_default();
-    let branch = head.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
-    listed(name, path.to_string_lossy().into_owned(), branch)
 }
 
 fn listed(name: String, clone_url: String, default_branch: Option<String>) -> ListedRepository {

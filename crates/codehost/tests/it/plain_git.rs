@@ -40,6 +40,16 @@ async fn folders_are_looked_through() {
     let list = host(&git("", &include, &["a", "1/*"]), Credential::None).list().await.unwrap();
     let names: Vec<_> = list.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["bare", "team/bare"]);
+    // With a URL the folder only says what there is.
+    for (url, first) in [
+        ("https://git.example/team/", "https://git.example/team/1/2/3/deep"),
+        ("git@ssh.example:team", "git@ssh.example:team/1/2/3/deep"),
+    ] {
+        let list = host(&git(url, &include, &[]), Credential::None).list().await.unwrap();
+        assert_eq!((list[0].name.as_str(), list[0].clone_url.as_str()), ("1/2/3/deep", first));
+        assert!(list[3].clone_url.ends_with("/team/bare.git"), "{list:?}");
+        assert_eq!(list[2].name, "bare");
+    }
     let missing = host(&git("", &["/nonexistent/x".to_owned()], &[]), Credential::None);
     let error = missing.list().await.unwrap_err().to_string();
     assert!(error.contains("/nonexistent/x"), "{error}");
