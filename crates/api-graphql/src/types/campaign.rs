@@ -40,6 +40,8 @@ pub(crate) struct ChangesetTotals {
     failed: i32,
     diverged: i32,
     pushed_only: i32,
+    /// Of the unpublished, those that stay so until somebody names them: their definition says `published: false`.
+    kept_back: i32,
 }
 
 impl ChangesetTotals {
@@ -59,6 +61,7 @@ impl ChangesetTotals {
             failed: sum(&[Phase::Failed]),
             diverged: sum(&[Phase::Diverged]),
             pushed_only: sum(&[Phase::Pushed]),
+            kept_back: int(counts.kept_back),
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct ChangesetFilter {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CampaignCounts {
     pub by_phase: BTreeMap<Phase, u64>,
+    /// Of the unpublished, those whose spec says `published: false`.
+    pub kept_back: u64,
     pub errors: Vec<String>,
     pub stat: DiffStat,
 }

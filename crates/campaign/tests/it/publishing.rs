@@ -60,6 +60,27 @@ async fn all_changesets_are_published_with_what_the_spec_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_spec_keeps_back_is_published_by_name_only() {
+    use Phase::{Open, Unpublished};
+    let ground = Ground::new().await;
+    let (_forge, _) = ground.forge(Dialect::GitHub, &["org/a", "org/b"]).await;
+    let template = format!("{TEMPLATE}  published:\n    - '*/org/b': false\n");
+    let action = ground.action("act", &spec("repo:/org/", &template)).await;
+    let set = ground.execute(&action, |_| patch("new.txt", "text")).await;
+    let campaign = ground.campaign("c", Some(&set), true).await.id;
+    ground.settle().await;
+    let kept_back = || ground.service.store.counts(campaign).unwrap().kept_back;
+    assert_eq!(kept_back(), 1);
+    ground.service.publish_campaign(&user(), campaign).await.unwrap();
+    ground.settle().await;
+    assert_eq!((ground.phases(campaign).await, kept_back()), (vec![Open, Unpublished], 1));
+    let named = Choice { glob: Some("*/org/b"), ..Choice::default() };
+    ground.service.bulk(&user(), campaign, BulkKind::Publish, named, "").await.unwrap();
+    ground.settle().await;
+    assert_eq!((ground.phases(campaign).await, kept_back()), (vec![Open, Open], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_patch_or_some_by_name_are_published() {
     let ground = Ground::new().await;
     let names = ["org/a", "org/b", "org/c", "team/d"];

@@ -147,7 +147,7 @@ const PREVIEW: &str = "query($name: String!, $set: ID) {
 const STATUS: &str = "query($name: String!) {
   campaign(name: $name) {
     name state url createdAt status { state errors }
-    counts { total unpublished processing open draft merged closed failed diverged pushedOnly }
+    counts { total unpublished processing open draft merged closed failed diverged pushedOnly keptBack }
     campaignChangesets(first: 1000) {
       nodes {
         repository { name } branch phase error externalURL waitingUntil
@@ -157,7 +157,8 @@ const STATUS: &str = "query($name: String!) {
   }
 }";
 
-const PUBLISH: &str = "mutation($id: ID!) { publishCampaign(campaign: $id) { counts { total } } }";
+const PUBLISH: &str =
+    "mutation($id: ID!) { publishCampaign(campaign: $id) { counts { total keptBack } } }";
 
 const BULK: &str = "mutation($id: ID!, $operation: BulkKind!, $glob: String, $all: Boolean) {
   bulkChangesets(campaign: $id, operation: $operation, glob: $glob, all: $all) { total }
@@ -257,11 +258,13 @@ impl Campaign {
                 status(&data["campaign"], json)
             }
             Verb::Publish { connect, name, glob, draft, push_only } => {
-                let total = with(&connect, &file, async |client| {
+                let (total, kept_back) = with(&connect, &file, async |client| {
                     let id = id_of(client, "campaign", &name).await?;
                     if glob.is_none() && !draft && !push_only {
                         let data = client.graph(PUBLISH, json!({ "id": id })).await?;
-                        return Ok(data["publishCampaign"]["counts"]["total"].clone());
+                        let counts = &data["publishCampaign"]["counts"];
+                        let of = |name: &str| counts[name].as_u64().unwrap_or(0);
+                        return Ok((of("total") - of("keptBack"), of("keptBack")));
                     }
                     let operation = match (draft, push_only) {
                         (true, _) => "PUBLISH_DRAFT",
@@ -272,12 +275,18 @@ impl Campaign {
                     let variables =
                         json!({ "id": id, "operation": operation, "glob": glob, "all": all });
                     let data = client.graph(BULK, variables).await?;
-                    Ok(data["bulkChangesets"]["total"].clone())
+                    Ok((data["bulkChangesets"]["total"].as_u64().unwrap_or(0), 0))
                 })
                 .await?;
-                output::print_line(&format!(
-                    "{total} changesets are being published; `phalanx campaign status {name}`"
-                ))
+                if total > 0 || kept_back == 0 {
+                    output::print_line(&format!(
+                        "{total} changesets are being published; `phalanx campaign status {name}`"
+                    ))?;
+                }
+                match kept_back {
+                    0 => Ok(()),
+                    _ => output::print_line(&kept(kept_back, &name)),
+                }
             }
             Verb::Close { connect, name, changesets } => {
                 with(&connect, &file, async |client| {
@@ -368,6 +377,14 @@ fn summary(counts: &Value) -> String {
     if parts.is_empty() { "no changesets".to_owned() } else { parts.join(", ") }
 }
 
+/// Why changesets are not published though the campaign is.
+fn kept(count: u64, name: &str) -> String {
+    format!(
+        "{count} changesets stay unpublished, for their definition says `published: false`; \
+         `phalanx changeset publish {name} --all` publishes them all the same"
+    )
+}
+
 fn status(campaign: &Value, json: bool) -> anyhow::Result<()> {
     let counts = &campaign["counts"];
     let bad = counts["failed"].as_u64() > Some(0) || counts["diverged"].as_u64() > Some(0);
@@ -376,6 +393,9 @@ fn status(campaign: &Value, json: bool) -> anyhow::Result<()> {
     } else {
         let (name, state) = (text(&campaign["name"]), word(&campaign["state"]));
         output::print_line(&format!("campaign {name} ({state}): {}", summary(counts)))?;
+        if let Some(count) = counts["keptBack"].as_u64().filter(|count| *count > 0) {
+            output::print_line(&kept(count, &name))?;
+        }
         let rows = super::changeset::rows(nodes(&campaign["campaignChangesets"]));
         if !rows.is_empty() {
             output::print_line(&output::table(&super::changeset::HEADER, rows))?;

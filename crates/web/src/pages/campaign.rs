@@ -165,8 +165,8 @@ fn buttons(cx: &Cx, campaign: &Campaign) -> Markup {
     let counts = &campaign.counts;
     html! {
         @if campaign.viewer_can_administer && campaign.state == "OPEN" {
-            @if counts.unpublished > 0 {
-                (grave(cx, "publishCampaign", &id, "Publish all", &format!("Opens {} on the code hosts.", counted(counts.unpublished, "pull request", "pull requests"))))
+            @if counts.unpublished > counts.kept_back {
+                (grave(cx, "publishCampaign", &id, "Publish all", &format!("Publishes {} on the code hosts.", counted(counts.unpublished - counts.kept_back, "changeset", "changesets"))))
             }
             @if counts.failed > 0 { (operation(cx, "retryCampaign", &id, html! { (icon("retry")) "Retry " (count(counts.failed)) " failed" }, "primary")) }
             a.button href={ (campaign.url) "/preview" } { "Preview" }
@@ -193,6 +193,9 @@ fn says(cx: &Cx, campaign: &Campaign) -> Markup {
         @if counts.diverged > 0 {
             p.note.wait { (icon("alert")) span { b { (counted(counts.diverged, "branch has", "branches have")) " commits of others." } " Nothing of theirs is overwritten. "
                 a href=(cx.with(&[("phase", "DIVERGED"), ("after", ""), ("at", "")])) { "Look at them" } " and choose Overwrite or Detach." } }
+        }
+        @if counts.kept_back > 0 {
+            p.note { (icon("alert")) span { b { (counted(counts.kept_back, "changeset is", "changesets are")) " kept back." } " The definition says " code { "published: false" } ". Take that out of it and Publish all is here, or select some below and publish those." } }
         }
         @if counts.failed > 0 {
             p.note.bad { (icon("cross")) span { b { (counted(counts.failed, "changeset", "changesets")) " failed." } " " a href=(cx.with(&[("phase", "FAILED"), ("after", ""), ("at", "")])) { "See why" } } }

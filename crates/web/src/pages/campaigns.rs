@@ -27,6 +27,7 @@ pub(crate) struct Totals {
     pub failed: i64,
     pub diverged: i64,
     pub pushed_only: i64,
+    pub kept_back: i64,
 }
 
 #[derive(Deserialize)]

@@ -421,6 +421,9 @@ impl CampaignStore for SqliteCampaigns {
             let phases = all(db, sql, [Int(id.0)], |row| {
                 Ok((row.get::<_, Json<Phase>>(0)?.0, row.get::<_, Int>(1)?.0))
             })?;
+            let sql = "SELECT count(*) FROM changeset WHERE campaign_id = ? AND phase = 'unpublished'
+                       AND wanted ->> 'published' = 'no'";
+            let kept_back = count(db, sql, [Int(id.0)])?;
             let sql = "SELECT DISTINCT error FROM changeset
                        WHERE campaign_id = ? AND error IS NOT NULL AND detached = 0 ORDER BY error LIMIT 20";
             let errors = all(db, sql, [Int(id.0)], |row| Ok(row.get(0)?))?;
@@ -429,6 +432,7 @@ impl CampaignStore for SqliteCampaigns {
             let stat = one(db, sql, [Int(id.0)], |row| super::patch_sets::stat(row, 0))?;
             Ok(CampaignCounts {
                 by_phase: phases.into_iter().collect(),
+                kept_back,
                 errors,
                 stat: stat.unwrap_or_default(),
             })
