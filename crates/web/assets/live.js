@@ -73,6 +73,7 @@ async function refresh() {
       replace(old, now);
     }
   }
+  document.title = fresh.title;
   document.dispatchEvent(new Event("phalanx:replaced"));
 }
 

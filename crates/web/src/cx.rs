@@ -38,7 +38,9 @@ pub(crate) struct Fields(pub Vec<(String, String)>);
 
 impl Fields {
     pub fn parse(text: &[u8]) -> Self {
-        Self(url::form_urlencoded::parse(text).into_owned().collect())
+        let pairs = url::form_urlencoded::parse(text).into_owned();
+        // Browsers end the lines of a text area with both.
+        Self(pairs.map(|(name, value)| (name, value.replace("\r\n", "\n"))).collect())
     }
 
     /// The first value of that name that is not empty.
@@ -128,7 +130,10 @@ impl Cx {
     }
 
     pub fn page_with(&self, status: StatusCode, page: &Page, body: Markup) -> Response {
-        let html = if self.fragment { body } else { layout::frame(self, page, body) };
+        let html = match self.fragment {
+            true => layout::fragment(page, body),
+            false => layout::frame(self, page, body),
+        };
         (status, Html(html.into_string())).into_response()
     }
 

@@ -37,7 +37,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/actions", get(actions::list))
         .route("/actions/new", get(action_edit::new).post(action_edit::create))
         .route("/actions/check", post(action_edit::check))
-        .route("/actions/schedule", get(action_settings::schedule))
+        .route("/actions/schedule", post(action_settings::schedule))
         .route("/actions/{name}", get(actions::show))
         .route("/actions/{name}/edit", get(action_edit::edit).post(action_edit::save))
         .route("/actions/{name}/versions", get(action_versions::list))

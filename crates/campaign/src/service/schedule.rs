@@ -36,7 +36,11 @@ impl Schedule {
         if text.len() > 200 {
             return Err(bad("it is too long".to_owned()));
         }
-        let cron = parser.parse(text).map_err(|error| bad(error.to_string()))?;
+        let cron = parser.parse(text).map_err(|error| {
+            let why = error.to_string();
+            let why = why.strip_prefix("Component error: ").unwrap_or(&why);
+            bad(why.trim_end_matches('.').replace("CronPattern", "it"))
+        })?;
         let zone = match zone {
             "" => TimeZone::UTC,
             name => TimeZone::get(name).map_err(|_| ScheduleError::Zone(shown(name)))?,

@@ -82,7 +82,7 @@ pub(crate) async fn show(cx: Cx, Path(id): Path<String>) -> Answer {
         crumbs.push((&campaign.url, &campaign.name));
     }
     let body = html! {
-        (title(&crumbs, html! { (shown(&found.title)) }, facts(&found), html! { div.buttons data-live id="buttons" { (buttons(&cx, &found)) } }))
+        (title(&crumbs, html! { (shown(&found.title)) }, facts(&found), buttons(&cx, &found)))
         section data-live id="state" aria-label="State" { (says(&found)) (events(&found)) }
         section.card { h2 { "Description" } pre.text tabindex="0" { (shown(&found.body)) } }
         @if let Some(patch) = &found.patch {

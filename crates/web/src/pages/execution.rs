@@ -68,9 +68,7 @@ pub(crate) async fn show(cx: Cx, Path(number): Path<u64>) -> Answer {
     let execution = data.node.ok_or_else(|| cx.not_found("No execution has this number."))?;
     let row = &execution.row;
     let body = html! {
-        (title(&[("/executions", "Executions")], html! { (shown(&row.name)) " " span.dim { "#" (row.number) } }, facts(&execution), html! {
-            div.buttons data-live id="buttons" { (buttons(&cx, &execution)) }
-        }))
+        (title(&[("/executions", "Executions")], html! { (shown(&row.name)) " " span.dim { "#" (row.number) } }, facts(&execution), buttons(&cx, &execution)))
         section data-live id="progress" aria-label="Progress" { (says(&cx, &execution)) (numbers(&cx, row)) }
         section.card {
             h2 { "Jobs" }

@@ -97,7 +97,7 @@ pub(crate) async fn show(cx: Cx, Path(number): Path<u64>) -> Answer {
     }
     let body = html! {
         (title(&crumbs, html! { (shown(&row.repository.name)) @if !row.path.is_empty() { "/" (shown(&row.path)) } " " span.dim { "#" (row.number) } },
-            html! { span data-live id="facts" { (facts(&job)) } }, html! { div.buttons data-live id="buttons" { (buttons(&cx, &job)) } }))
+            facts(&job), buttons(&cx, &job)))
         section data-live id="explain" aria-label="Why" { (explain(&job)) (steps(&job)) }
         nav.tabs aria-label="Views of this job" {
             @for (value, word) in tabs {
@@ -149,6 +149,10 @@ fn buttons(cx: &Cx, job: &Job) -> Markup {
 }
 
 fn explain(job: &Job) -> Markup {
+    // The badge above says it.
+    if job.row.outcome == "succeeded" && job.error.is_none() {
+        return html! {};
+    }
     let tone = match job.row.outcome.as_str() {
         "succeeded" => "good",
         "queued" => "wait",

@@ -56,7 +56,7 @@ pub(crate) fn table(rows: &[JobRow], executions: bool) -> Markup {
                         " " span.dim { "#" (row.number) }
                     }
                     td { (state(row)) }
-                    td.wide { span.clip title=(row.explain) { (shown(&row.explain)) } }
+                    td.wide { @if row.outcome != "succeeded" { span.clip title=(row.explain) { (shown(&row.explain)) } } }
                     td { @if let Some(stat) = row.diff_stat.filter(|stat| stat.files > 0) { a href={ (row.url) "?tab=diff" } { (diff_stat(&stat)) } } @else { span.dim { "–" } } }
                     @if executions { td { @if let Some(execution) = &row.execution { a href=(execution.url) { (shown(&execution.name)) } } } }
                     td { (ago_or(row.execution_end_at.or(row.execution_start_at).or(row.queued_at), "–")) }

@@ -132,7 +132,7 @@ pub(crate) async fn show(cx: Cx, Path(name): Path<String>) -> Answer {
     let drain = if runner.draining { "false" } else { "true" };
     let body = html! {
         (title(&[("/runners", "Runners")], html! { (shown(&runner.name)) }, html! {
-            span data-live id="facts" { (state(&runner.state, runner.draining, runner.waiting)) span { "seen " (ago(runner.last_seen_at)) } span { (runner.running_jobs.total_count) " of " (counted(runner.slots, "slot", "slots")) " used" } }
+            (state(&runner.state, runner.draining, runner.waiting)) span { "seen " (ago(runner.last_seen_at)) } span { (runner.running_jobs.total_count) " of " (counted(runner.slots, "slot", "slots")) " used" }
         }, html! {
             @if cx.caller.role == Role::Admin {
                 (operation(&cx, "drainAgent", &[("agent", &runner.id), ("drain", drain)], html! { @if runner.draining { "Take jobs again" } @else { "Drain" } }, ""))

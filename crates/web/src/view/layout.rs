@@ -48,6 +48,16 @@ const PLACES: &[(&str, &str, &str, &str)] = &[
     ("/settings", "settings", "Settings", "t"),
 ];
 
+/// What the tab says.
+fn page_title(title: &str) -> Markup {
+    html! { title { (flat(title)) " · Phalanx" } }
+}
+
+/// What may have changed since the page was sent.
+pub(crate) fn fragment(page: &Page, body: Markup) -> Markup {
+    html! { (page_title(&page.title)) (body) }
+}
+
 fn head(title: &str, scripts: &[&str]) -> Markup {
     html! {
         head {
@@ -55,7 +65,7 @@ fn head(title: &str, scripts: &[&str]) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
-            title { (flat(title)) " · Phalanx" }
+            (page_title(title))
             meta property="og:title" content=(flat(title));
             link rel="icon" type="image/svg+xml" href=(assets::url("icon.svg"));
             @for sheet in ["style.css", "parts.css", "viewers.css"] {
@@ -155,9 +165,9 @@ pub(crate) fn title(
                     }
                 }
                 h1 { (name) }
-                div.facts { (facts) }
+                div.facts data-live id="facts" { (facts) }
             }
-            div.buttons { (buttons) }
+            div.buttons data-live id="buttons" { (buttons) }
         }
     }
 }

@@ -42,6 +42,27 @@ async fn what_was_made_is_shown() {
 }
 
 #[tokio::test]
+async fn lines_end_as_everywhere_else() {
+    let fixture = Fixture::new();
+    let fields = [("name", "x"), ("definition", "steps:\r\n  - run: x\r\n")];
+    Browser::new(&fixture).post("/actions/new", &fields).await;
+    let (_, sent) = last(&fixture);
+    assert_eq!(sent["definition"], "steps:\n  - run: x\n");
+}
+
+#[tokio::test]
+async fn a_schedule_is_shown_while_it_is_typed() {
+    let fixture = Fixture::new();
+    let browser = Browser::new(&fixture);
+    let fields = [("schedule", "0 3 * * 1"), ("timeZone", "Europe/Berlin")];
+    let answer = browser.post("/actions/schedule", &fields).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let sent = json!({ "schedule": "0 3 * * 1", "timeZone": "Europe/Berlin" });
+    assert_eq!(last(&fixture).1, sent);
+    assert!(answer.text().contains("<time"));
+}
+
+#[tokio::test]
 async fn an_action_is_checked_and_saved() {
     let fixture = Fixture::new();
     let browser = Browser::new(&fixture);

@@ -182,6 +182,8 @@ async fn a_fragment_has_no_frame() {
             && !part.contains("<nav class=\"side\"")
             && !part.contains("<head>")
     );
+    // The title of the tab and the state below the heading change with the rest.
+    assert!(part.contains("</title>") && part.contains("class=\"facts\" data-live"));
 }
 
 #[tokio::test]
