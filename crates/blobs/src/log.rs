@@ -470,6 +470,26 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_written_once_however_often_it_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = Logs::open(folder.path()).unwrap();
+        logs.begin(A.0, A.1);
+        let chunk = vec![b'x'; 64 << 10];
+        let chunks = 512;
+        for number in 0..chunks {
+            let offset = number * chunk.len() as u64;
+            for _ in 0..2 {
+                logs.append(A.0, A.1, offset, &chunk).unwrap();
+            }
+        }
+        logs.sync().unwrap();
+        let size = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().metadata().unwrap().len();
+        let written: u64 = fs::read_dir(folder.path()).unwrap().map(size).sum();
+        let length = chunks * chunk.len() as u64;
+        assert!(written * 10 <= length * 11, "{written} bytes for a log of {length}");
+    }
+
+    #[test]
     fn a_segment_that_was_not_begun_whole_hides_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let logs = Logs::open(folder.path()).unwrap();

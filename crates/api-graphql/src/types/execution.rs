@@ -266,3 +266,28 @@ impl ActionExecution {
         Ok(BigInt(end.saturating_sub(group.0.created.0)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Outcome;
+
+    use super::*;
+
+    fn state(queued: u64, finished: &[(&str, u64)]) -> BackgroundProcessState {
+        let finished = finished.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let counts = GroupCounts { queued, finished: finished.collect(), ..GroupCounts::default() };
+        status_of(&counts).state
+    }
+
+    #[test]
+    fn only_success_is_success() {
+        use BackgroundProcessState::{Canceled, Completed, Errored, Processing};
+        assert!(state(0, &[("succeeded", 2)]) == Completed);
+        assert!(state(0, &[("succeeded", 1), ("timed_out", 1)]) == Errored);
+        assert!(state(1, &[("timed_out", 1)]) == Processing);
+        assert!(state(0, &[("canceled", 1), ("timed_out", 1)]) == Canceled);
+        for name in Outcome::NAMES.into_iter().filter(|name| *name != "succeeded") {
+            assert!(state(0, &[("succeeded", 1), (name, 1)]) != Completed, "{name}");
+        }
+    }
+}

@@ -49,8 +49,8 @@ async fn a_bad_definition_is_told_with_its_places() {
         ("{", ""),
         ("name: x\nsteps: 3\n", "steps"),
         (
-            "name: x\non: [{repositoriesMatchingQuery: a}]\nsteps: [{run: 'a', container: b, env: [HOME]}]\n",
-            "`HOME`",
+            "name: x\non: [{repositoriesMatchingQuery: a}]\nsteps: [{run: 'a', container: b, env: [PHALANX_TOKEN]}]\n",
+            "`PHALANX_TOKEN`",
         ),
         (
             "name: x\non: [{repositoriesMatchingQuery: a}]\nsteps: [{run: 'a', container: b, mount: [{path: f, mountpoint: /m}]}]\n",
@@ -71,6 +71,12 @@ async fn a_bad_definition_is_told_with_its_places() {
     let Err(Refusal::Invalid { diagnostics, .. }) = planned else { panic!("a query") };
     assert_eq!(diagnostics[0].field, "on[0].repositoriesMatchingQuery");
     assert_eq!(diagnostics[0].at.line, 4);
+    // A variable without a value is a secret, which may come later than the action.
+    let text = spec("repo:r", "    env: [TOKEN]\n");
+    ground.service.create_action(&user(), "later", &text).await.unwrap();
+    let planned = ground.service.preview_scope("later", &text).await;
+    let Err(Refusal::Invalid { diagnostics, .. }) = planned else { panic!("a secret") };
+    assert_eq!(diagnostics[0].field, "steps[0].env");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,6 +128,12 @@ async fn a_job_that_timed_out_or_was_cancelled_is_not_a_success() {
     many(&ground, 2).await;
     let action = ground.action("act", &spec("repo:.", TEMPLATE)).await;
     let execution = ground.run(&action).await.unwrap();
+    let late = |job: &campaign::execution::WorkspaceJob| job.repository == "r0001";
+    ground.work(|job| if late(job) { End::TimeOut } else { patch("n", "x") }).await;
+    assert!(ground.finish().await.is_empty(), "it waits for somebody to decide");
+    let set = ground.service.submit_partial(&user(), execution).await.unwrap();
+    assert_eq!((set.patches, set.coverage.failed.len()), (1, 1));
+    let execution = ground.run(&action).await.unwrap();
     ground.service.cancel_execution(&user(), execution).await.unwrap();
     assert_eq!(ground.work(|_| patch("n", "x")).await, 0);
     assert!(ground.finish().await.is_empty());

@@ -75,6 +75,7 @@ pub enum End {
     Patch(String, Vec<String>),
     Nothing,
     Fail,
+    TimeOut,
 }
 
 /// A diff that adds a file.
@@ -272,6 +273,7 @@ impl Ground {
         };
         let outcome = match how {
             End::Fail => Outcome::Failed { exit: 1 },
+            End::TimeOut => Outcome::TimedOut { which: model::TimeoutKind::Job },
             End::Nothing => Outcome::Succeeded,
             End::Patch(diff, files) => {
                 let result = serde_json::json!({

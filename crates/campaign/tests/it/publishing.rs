@@ -153,6 +153,7 @@ async fn a_base_may_be_written_in_every_way() {
             ("v1", "main"),
             ("refs/tags/v1", "main"),
             (commit.as_str(), "main"),
+            ("HEAD", "main"),
         ];
         for (index, (given, wanted)) in bases.into_iter().enumerate() {
             let set = ground.patch_set(&[(&name, given, &adds("new", "x"))]).await;
@@ -174,6 +175,32 @@ async fn update(ground: &Ground, campaign: model::CampaignId, name: &str, diff: 
     };
     ground.service.update_campaign(&user(), campaign, change).await.unwrap();
     ground.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_diff_that_became_empty_closes_its_pull_request() {
+    for dialect in DIALECTS {
+        let (ground, forge, _) = one_repository(dialect).await;
+        let action = ground.action("act", &spec("repo:/org/", TEMPLATE)).await;
+        let set = ground.execute(&action, |_| patch("n", "x")).await;
+        let campaign = ground.campaign("c", Some(&set), false).await.id;
+        ground.settle().await;
+        for (end, wanted, phase) in [
+            (End::Nothing, PullState::Closed, Phase::Closed),
+            (patch("n", "x"), PullState::Open, Phase::Open),
+        ] {
+            let set = ground.execute(&action, |_| end.clone()).await;
+            let change = campaign::service::CampaignChange {
+                patch_set: Some(set.id),
+                ..campaign::service::CampaignChange::default()
+            };
+            ground.service.update_campaign(&user(), campaign, change).await.unwrap();
+            ground.settle().await;
+            assert_eq!(forge.pull("org/r", 1).state, wanted, "{dialect:?}");
+            assert_eq!(ground.phases(campaign).await, [phase], "{dialect:?}");
+        }
+        assert_eq!(forge.pulls("org/r").len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,6 +47,10 @@ async fn a_path_a_url_and_a_bundle_resolve_alike() {
         let error = all.resolve(name, Some("gone")).await.unwrap_err().to_string();
         assert!(error.contains("`gone`"), "{error}");
     }
+    // Of a detached head there is a commit, and no branch.
+    output(&origin, &["update-ref", "--no-deref", "HEAD", &wanted.commit]).await.unwrap();
+    let detached = all.resolve("in/place", None).await.unwrap();
+    assert_eq!((detached.branch.as_str(), &detached.commit), ("HEAD", &wanted.commit));
 }
 
 #[tokio::test]
@@ -199,6 +203,38 @@ async fn commits_are_made_without_a_work_tree_and_pushed_with_a_lease() {
     let shown = String::from_utf8(shown).unwrap();
     assert_eq!(shown.trim(), "Ann <ann@example.com> 1700000000 Change x\n\nBecause.");
     assert!(!origin.join(".git/refs/heads/change").exists());
+}
+
+/// The tree of the commit that is made is the tree that the diff was taken from, whatever files are in it.
+#[tokio::test]
+async fn a_commit_has_every_kind_of_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = folder.path().join("origin");
+    fs::create_dir(&origin).unwrap();
+    sample(&origin).await;
+    let all = Repositories::open(&folder.path().join("all")).unwrap();
+    all.add("path", Source::Path(origin.clone())).await.unwrap();
+    let script = r"set -e
+        seq 99 > moves; printf 'a\0\377' > binary; printf 'no newline' > end; : > empty; ln -s binary link; printf 'x\r\ny\r\n' > crlf
+        git add -A; git -c user.name=t -c user.email=t@t commit -qm two; git branch -f base
+        git mv moves moved; echo more >> moved; printf 'b\0\376' > binary; printf 'still none' > end; git rm -q empty; : > empty2
+        rm link; ln -s moved link; printf 'x\ry\r\nz' > crlf; chmod +x x; mkdir 'a b'; printf n > 'a b/name with blanks'
+        printf n > $(printf 'latin\351'); printf t > $(printf 'tab\there'); rm -r c; echo c > c
+        git add -A; git -c user.name=t -c user.email=t@t commit -qm three";
+    let done =
+        tokio::process::Command::new("sh").args(["-c", script]).current_dir(&origin).status().await;
+    assert!(done.unwrap().success());
+    let of = async |arguments: &[&str]| output(&origin, arguments).await.unwrap();
+    let line = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+    let base = line(of(&["rev-parse", "base"]).await);
+    let diff = of(&["diff", "--binary", "--full-index", "-M", "base", "main"]).await;
+    let made = all.commit("path", &new_commit(&base, &diff)).await.unwrap();
+    let bare = folder.path().join("bare.git");
+    let clone = ["clone", "-q", "--bare", origin.to_str().unwrap(), bare.to_str().unwrap()];
+    assert!(tokio::process::Command::new("git").args(clone).status().await.unwrap().success());
+    all.push("path", &access(&bare), &made, "made", None).await.unwrap();
+    let tree = line(output(&bare, &["rev-parse", "made^{tree}"]).await.unwrap());
+    assert_eq!(tree, line(of(&["rev-parse", "main^{tree}"]).await));
 }
 
 #[tokio::test]

@@ -41,6 +41,19 @@ async fn a_wrong_credential_is_told_and_not_shown() {
 }
 
 #[tokio::test]
+async fn one_host_that_is_tired_holds_up_no_other() {
+    for dialect in DIALECTS {
+        let (tired, host) = with_one(dialect).await;
+        let (_fresh, other) = with_one(dialect).await;
+        tired.fail_next(1, answer(429, &[("retry-after", "60")], ""));
+        host.comment("org/r", "1", "x").await.unwrap_err();
+        assert!(host.waiting().is_some(), "{dialect:?}");
+        other.comment("org/r", "1", "x").await.unwrap();
+        assert_eq!(other.waiting(), None, "{dialect:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_limit_is_kept_without_asking_again() {
     for dialect in DIALECTS {
         let (forge, host) = with_one(dialect).await;

@@ -149,6 +149,15 @@ fn the_command_line_takes_an_action_to_branches() {
         place.repository(&format!("repos/{name}"), &[("README.md", "hello\n")]);
     }
     place.write("greet.yaml", SPEC);
+    // What people put into their configuration of git, and worse. The server and its runner read none of it.
+    let touch = format!("touch {}", place.path("ran").display());
+    let hook = place.write("hooks/reference-transaction", &format!("#!/bin/sh\n{touch}\n"));
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::copy(&hook, place.path("hooks/pre-push")).unwrap();
+    place.write("home/.gitconfig", &format!(
+        "[core]\n\tautocrlf = true\n\thooksPath = {}\n\tfsmonitor = {touch}\n\tquotePath = true\n[diff]\n\texternal = {touch}\n\tnoprefix = true\n[commit]\n\tgpgsign = true\n[user]\n\tname = Someone Else\n",
+        place.path("hooks").display(),
+    ));
     let (_server, url) = place.server(&[]);
     let _runner = place.runner(&url, "one", 2);
     let phalanx = |arguments: &[&str]| {
@@ -185,6 +194,16 @@ fn the_command_line_takes_an_action_to_branches() {
     });
     let shown = place.git("repos/a", &["log", "-1", "--format=%an <%ae> %s", "phalanx/bye"]);
     assert_eq!(text(&shown.stdout).trim(), "Ann <ann@example.com> Say bye");
+    let readme = place.git("repos/a", &["show", "phalanx/bye:README.md"]);
+    assert_eq!(text(&readme.stdout), "hello\nbye\n");
+    assert!(!place.path("ran").exists(), "a program of the user's configuration ran");
+    place.write(
+        "fail.yaml",
+        &SPEC.replace("greet", "fails").replace("echo bye >> README.md", "exit 4"),
+    );
+    fine(&["action", "create", "fails", "-f", "fail.yaml"]);
+    let (code, _, err) = phalanx(&["action", "run", "fails"]);
+    assert_eq!(code, Some(1), "{err}");
     let branches = place.git("repos/b", &["branch", "--list", "phalanx/*"]);
     assert_eq!(text(&branches.stdout), "");
 

@@ -16,7 +16,7 @@ fn good_results_are_kept_and_retry_runs_only_the_failed() {
         );
     }
     place.write("spec.yaml", &spec(
-        "  - run: echo one >> README.md\n  - run: \"test $(cat n) != 3 || test -e /tmp/../work/never || exit 7\"\n  - run: echo three > new\n",
+        "  - run: echo one >> README.md\n  - run: \"test $(cat n) != 3 || date +%s.%N && test $(cat n) != 3 || test -e /tmp/../work/never || exit 7\"\n  - run: echo three > new\n",
     ));
     let output = run(place.phalanx().args([
         "exec",
@@ -57,6 +57,13 @@ fn good_results_are_kept_and_retry_runs_only_the_failed() {
         );
     }
     let id = first["execution"].to_string();
+    let failed = jobs.iter().find(|job| job["repository"] == "r3").unwrap()["job"].to_string();
+    let log = |attempt: &str| {
+        let log = run(place.phalanx().args(["job", "logs", &failed, "--attempt", attempt]));
+        assert!(log.status.success() && !log.stdout.is_empty(), "{}", text(&log.stderr));
+        text(&log.stdout)
+    };
+    let before = log("1");
     let again = run(place.phalanx().args(["execution", "retry", &id, "-o", "out2"]));
     assert_eq!(again.status.code(), Some(1), "{}", text(&again.stderr));
     let second = report(&place.path("out2"));
@@ -64,17 +71,10 @@ fn good_results_are_kept_and_retry_runs_only_the_failed() {
         let attempts = if job["repository"] == "r3" { 2 } else { 1 };
         assert_eq!(job["attempts"], attempts, "{job}");
     }
-    let failed = second["jobs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|job| job["repository"] == "r3")
-        .unwrap()["job"]
-        .to_string();
     let detail = place.json(&["job", "show", &failed]);
     assert_eq!(detail["history"].as_array().unwrap().len(), 2, "history is kept: {detail}");
-    let log = run(place.phalanx().args(["job", "logs", &failed, "--attempt", "1"]));
-    assert!(log.status.success() && !log.stdout.is_empty(), "the first attempt's log is readable");
+    assert_eq!(log("1"), before, "the first attempt's log is what it was");
+    assert_ne!(log("2"), before);
 }
 
 #[test]
@@ -95,6 +95,52 @@ fn a_second_run_is_cached_and_no_cache_runs_again() {
     let (third, said) = patch(&["--no-cache"]);
     assert_ne!(first, third);
     assert!(!said.contains("cached"), "{said}");
+}
+
+#[test]
+fn a_mounted_file_is_known_by_its_content() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    let step =
+        "  - run: sh /tmp/tool.sh\n    mount: [{path: ./tool.sh, mountpoint: /tmp/tool.sh}]\n";
+    place.write("spec.yaml", &spec(step));
+    let exec = || {
+        let output = run(place.phalanx().args(["exec", "-f", "spec.yaml", "--repo", "r"]));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let tool = place.write("tool.sh", "echo one >> f\n");
+    let before = std::fs::metadata(&tool).unwrap().modified().unwrap();
+    assert!(exec().contains("+one"));
+    // As long as before, and as old.
+    place.write("tool.sh", "echo two >> f\n");
+    std::fs::File::options().write(true).open(&tool).unwrap().set_modified(before).unwrap();
+    assert!(exec().contains("+two"));
+}
+
+#[test]
+fn the_exit_code_says_what_went_wrong() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    place.write("good.yaml", &spec("  - run: echo y >> f\n"));
+    place.write("bad.yaml", &spec("  - run: exit 9\n"));
+    place.write("slow.yaml", &spec("  - run: sleep 30\n"));
+    place.write("wrong.yaml", &spec("  - runn: x\n"));
+    let (_server, url) = place.server(&[]);
+    let _runner = place.runner(&url, "one", 1);
+    let gone = "http://127.0.0.1:1";
+    for (code, arguments) in [
+        (0, &["-f", "good.yaml"][..]),
+        (1, &["-f", "bad.yaml"]),
+        (1, &["-f", "slow.yaml", "--timeout", "1s"]),
+        (2, &["-f", "wrong.yaml"]),
+        (2, &["-f", "none.yaml"]),
+        (3, &["-f", "good.yaml", "--server", gone, "--token", "x"]),
+        (3, &["-f", "good.yaml", "--server", &url, "--token", "phx_wrong"]),
+    ] {
+        let output = run(place.phalanx().args(["exec", "--repo", "r"]).args(arguments));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
+    }
 }
 
 #[test]

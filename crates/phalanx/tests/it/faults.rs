@@ -6,6 +6,7 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 
 use crate::support::{Place, Running, TEMPLATE, eventually, report, request, run, text};
 
@@ -90,7 +91,7 @@ fn a_dead_and_a_paused_runner_are_replaced_and_fenced() {
             &format!("name: test\nsteps:\n  - run: sleep 3; echo done >> f\n{TEMPLATE}"),
         );
         let (_server, url) = place.server(&["--lease-ms", "2000"]);
-        let first = place.runner(&url, "first", 1);
+        let mut first = place.runner(&url, "first", 1);
         let mut exec = place.exec_on(&url);
         place.until_a_job_runs();
         signal(&first, how);
@@ -105,7 +106,10 @@ fn a_dead_and_a_paused_runner_are_replaced_and_fenced() {
             "{how}: {job}"
         );
         if how == Signal::SIGSTOP {
+            // It wakes up, ends its job as it likes, and says what it has to say.
             signal(&first, Signal::SIGCONT);
+            signal(&first, Signal::SIGTERM);
+            first.child.wait().unwrap();
         }
         // The revived one reports nothing: the history stays as it is.
         let detail = place.json(&["job", "show", &job["job"].to_string()]);
@@ -118,6 +122,61 @@ fn a_dead_and_a_paused_runner_are_replaced_and_fenced() {
         assert_eq!(states, ["runner_lost", "succeeded"], "{how}");
         assert_eq!(patches(&place.path("out")).len(), 1);
     }
+}
+
+/// By hand, so that nothing of our runner's own care is in between.
+#[test]
+fn a_stale_token_writes_nothing() {
+    let place = Place::new();
+    let (_server, url) = place.server(&["--lease-ms", "1000"]);
+    place.repository("r", &[("f", "x\n")]);
+    place.write("spec.yaml", &format!("name: test\nsteps:\n  - run: echo y\n{TEMPLATE}"));
+    let _exec = place.exec_on(&url);
+    let token = place.token("runner-token");
+    let door = |path: &str, headers: &str, body: &str| {
+        let headers = format!(
+            "Authorization: token-executor {token}\r\nX-Sourcegraph-Executor-Name: n\r\n{headers}"
+        );
+        request(&url, "POST", &format!("/.executors/phalanx/{path}"), &headers, body).unwrap()
+    };
+    let claim = |name: &str| {
+        let body = json!({ "executorName": name, "session": 1, "queues": ["batches"], "slots": 1 });
+        assert_eq!(door("register", "", &body.to_string()).0, 204);
+        let body = json!({ "executorName": name, "session": 1, "jobs": [], "claim": { "poll": 0, "want": 1 } });
+        eventually("a job is claimed", || {
+            let (status, answer) = door("work", "", &body.to_string());
+            assert_eq!(status, 200, "{answer}");
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            answer["claimed"].as_array()?.first().cloned()
+        })
+    };
+    let complete = |name: &str, job: &Value| {
+        let end = json!({ "outcome": { "state": "failed", "exitCode": 1 }, "logBytes": 0, "logCrc32": 0 });
+        let job = json!({ "id": job["id"], "token": job["token"], "complete": end });
+        let body = json!({ "executorName": name, "session": 1, "jobs": [job] });
+        door("work", "", &body.to_string())
+    };
+    let history = |job: &Value| {
+        let detail = place.json(&["job", "show", &job["id"].to_string()]);
+        (detail["state"].clone(), detail["history"].clone())
+    };
+    let first = claim("first");
+    // Its lease ends, and another takes the job.
+    let second = claim("second");
+    assert_eq!(first["id"], second["id"]);
+    assert_ne!(first["token"], second["token"]);
+    let before = history(&first);
+    assert_eq!(before.1[0]["state"], "runner_lost", "{before:?}");
+    let (status, answer) = complete("first", &first);
+    assert!(status == 200 && !answer.contains("\"finished\""), "{answer}");
+    let late = format!("Authorization: Bearer {}\r\n", first["token"].as_str().unwrap());
+    let (status, answer) = door("log?offset=0", &late, "late words");
+    assert_ne!(status, 200, "{answer}");
+    assert_eq!(history(&first), before, "nothing changed");
+    complete("second", &second);
+    eventually("the second's word counts", || {
+        (history(&second).1[1]["state"] == "failed").then_some(())
+    });
 }
 
 #[test]

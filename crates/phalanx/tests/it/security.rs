@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Place, request, run, text};
+use crate::support::{Place, TEMPLATE, request, run, text};
 
 /// The status of a request without a body.
 fn status(url: &str, method: &str, path: &str, headers: &str) -> u16 {
@@ -77,6 +77,22 @@ fn every_endpoint_asks_for_its_own_token() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     assert_eq!(std::fs::metadata(place.path("data")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_spec_that_asks_for_our_variables_is_refused() {
+    let place = Place::new();
+    place.repository("r", &[("f", "x\n")]);
+    let (_server, url) = place.server(&[]);
+    let token = place.token("token");
+    let ask = "name: t\nsteps:\n  - run: echo $PHALANX_TOKEN > f\n    env: [PHALANX_TOKEN]\n";
+    place.write("ask.yaml", &format!("{ask}{TEMPLATE}"));
+    let exec = ["exec", "--server", &url, "-f", "ask.yaml", "--repo", "r"];
+    let output = run(place.phalanx().env("PHALANX_TOKEN", &token).args(exec));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("ask.yaml:4:11") && said.contains("is given to no step"), "{said}");
+    assert!(!said.contains(&token) && !text(&output.stdout).contains(&token));
 }
 
 #[test]

@@ -75,7 +75,9 @@ fn env(reader: &mut Reader<'_>, node: &Node, path: &str) -> Vec<EnvVar> {
                 let path = format!("{path}[{index}]");
                 match &item.content {
                     Content::Text(text) => {
-                        if env_name(reader, &text.value, item.at, &path) {
+                        if env_name(reader, &text.value, item.at, &path)
+                            && may_pass(reader, &text.value, item.at, &path)
+                        {
                             variables.push(EnvVar { name: text.value.clone(), value: None });
                         }
                     }
@@ -118,6 +120,16 @@ fn env_name(reader: &mut Reader<'_>, name: &str, at: Position, field: &str) -> b
         reader.hinted(at, field, message, hint);
     }
     is_good
+}
+
+/// SECURITY: our own variables carry tokens; a spec that asks for them would read them in its steps.
+fn may_pass(reader: &mut Reader<'_>, name: &str, at: Position, field: &str) -> bool {
+    let is_ours = name.starts_with("PHALANX_");
+    if is_ours {
+        let message = format!("`{name}` is Phalanx's own and is given to no step");
+        reader.hinted(at, field, message, None);
+    }
+    !is_ours
 }
 
 fn files(reader: &mut Reader<'_>, node: &Node, path: &str) -> BTreeMap<String, String> {
