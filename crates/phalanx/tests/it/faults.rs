@@ -168,7 +168,7 @@ fn a_stale_token_writes_nothing() {
     let before = history(&first);
     assert_eq!(before.1[0]["state"], "runner_lost", "{before:?}");
     let (status, answer) = complete("first", &first);
-    assert!(status == 200 && !answer.contains("\"finished\""), "{answer}");
+    assert!(status == 200 && answer.contains("\"fenced\""), "{answer}");
     let late = format!("Authorization: Bearer {}\r\n", first["token"].as_str().unwrap());
     let (status, answer) = door("log?offset=0", &late, "late words");
     assert_ne!(status, 200, "{answer}");
