@@ -6,12 +6,12 @@ use std::sync::Arc;
 use async_graphql::dataloader::Loader;
 use async_graphql::{Context, Error, dataloader::DataLoader};
 use campaign::action::{Action, ExecutionFilter, ExecutionRow};
-use campaign::changeset::Campaign;
+use campaign::changeset::{Campaign, Publication};
 use campaign::page::Window;
 use campaign::patch_set::{Patch, PatchSet};
 use campaign::saved_search::SavedSearch;
 use campaign::service::{Refusal, Service};
-use dispatcher::{AttemptView, GroupCounts, GroupView};
+use dispatcher::{AttemptView, GroupCounts, GroupView, StoreError};
 use model::{ActionId, CampaignId, GroupId, JobId, PatchId, PatchSetId, SavedSearchId};
 
 use crate::status;
@@ -157,6 +157,36 @@ impl Loader<PatchSetId> for Batch {
 
     async fn load(&self, keys: &[PatchSetId]) -> Result<HashMap<PatchSetId, PatchSet>, Shared> {
         self.each(keys, |it, key| it.store.patch_set(key)).await
+    }
+}
+
+/// How far the changeset of a patch is to go, when the patch is in a campaign.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct PublicationOf(pub PatchSetId, pub PatchId);
+
+impl Loader<PublicationOf> for Batch {
+    type Value = Publication;
+    type Error = Shared;
+
+    async fn load(
+        &self,
+        keys: &[PublicationOf],
+    ) -> Result<HashMap<PublicationOf, Publication>, Shared> {
+        let mut sets: HashMap<PatchSetId, Vec<PatchId>> = HashMap::new();
+        for PublicationOf(set, patch) in keys {
+            sets.entry(*set).or_default().push(*patch);
+        }
+        let read = move |it: &Service| {
+            let mut found = HashMap::new();
+            for (set, patches) in sets {
+                for changeset in it.changesets_of_patches(set, &patches)? {
+                    let patch = changeset.patch.map(|patch| PublicationOf(set, patch));
+                    found.extend(patch.map(|patch| (patch, changeset.publication)));
+                }
+            }
+            Ok(found)
+        };
+        self.0.blocking(read).await.map_err(|error: StoreError| Arc::new(error.into()))
     }
 }
 

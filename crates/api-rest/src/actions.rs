@@ -18,7 +18,7 @@ fn refuse(refusal: Refusal) -> Failure {
     let status = match &refusal {
         Refusal::NotFound(_) => StatusCode::NOT_FOUND,
         Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
-        Refusal::Conflict(_) => StatusCode::CONFLICT,
+        Refusal::Conflict(_) | Refusal::NameTaken { .. } => StatusCode::CONFLICT,
         Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::Store(error) => return Failure::internal(error),
     };

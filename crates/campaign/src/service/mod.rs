@@ -70,9 +70,13 @@ pub enum Refusal {
     #[error("{message}")]
     Invalid {
         message: String,
+        /// The argument that is wrong, when it is one.
+        field: Option<&'static str>,
         /// Where in a definition.
         diagnostics: Vec<Diagnostic>,
     },
+    #[error("there is {what} `{name}` already")]
+    NameTaken { what: &'static str, name: String },
     #[error("{0}")]
     Conflict(String),
     #[error("this needs the role `{}`; yours is `{}`", .needs.name(), .has.name())]
@@ -83,7 +87,16 @@ pub enum Refusal {
 
 impl Refusal {
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self::Invalid { message: message.into(), diagnostics: Vec::new() }
+        Self::Invalid { message: message.into(), field: None, diagnostics: Vec::new() }
+    }
+
+    /// What is wrong with one argument.
+    pub fn of_field(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), field: Some(field), diagnostics: Vec::new() }
+    }
+
+    fn name_taken(what: &'static str, name: &str) -> Self {
+        Self::NameTaken { what, name: name.to_owned() }
     }
 }
 
@@ -223,8 +236,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     if !name.is_empty() && name.len() <= 128 && name.chars().all(fine) {
         return Ok(());
     }
-    Err(Refusal::invalid(format!(
-        "`{}` is not a name of {what}: use up to 128 letters, digits, `.`, `_` and `-`",
-        name.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
-    )))
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let message = format!(
+        "`{shown}` is not a name of {what}: use up to 128 letters, digits, `.`, `_` and `-`"
+    );
+    Err(Refusal::of_field("name", message))
 }
