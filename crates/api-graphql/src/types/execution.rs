@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use campaign::action::{self, ExecutionRow};
 use campaign::execution::Document;
-use dispatcher::{GroupCounts, GroupView, JobFilter, JobStanding};
+use dispatcher::{GroupCounts, GroupView, JobFilter};
 use model::{GroupState, JobId, WallMs};
 
 use crate::convert::{BigInt, DateTime, JsoncString, Kind, caller, id, int, service};
@@ -150,6 +150,7 @@ impl ActionExecution {
         self.0.reason.into()
     }
 
+    /// In one of `states`, or in `state`.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn jobs(
         &self,
@@ -157,12 +158,13 @@ impl ActionExecution {
         first: Option<i32>,
         after: Option<String>,
         state: Option<ActionJobState>,
+        states: Option<Vec<ActionJobState>>,
         query: Option<String>,
     ) -> Result<Connection<ActionJob>> {
         let window = window::<JobId>(first, after.as_deref())?;
         let filter = JobFilter {
             group: Some(self.0.execution),
-            standing: state.map(JobStanding::from),
+            standings: ActionJob::standings(state, states),
             workspace: query.unwrap_or_default(),
             ..JobFilter::default()
         };

@@ -129,6 +129,14 @@ impl ActionJob {
         Self { view, lease: None }
     }
 
+    /// Where jobs of these states stand; `state` is the prototype's, for one.
+    pub fn standings(
+        state: Option<ActionJobState>,
+        states: Option<Vec<ActionJobState>>,
+    ) -> Vec<JobStanding> {
+        state.into_iter().chain(states.into_iter().flatten()).map(JobStanding::from).collect()
+    }
+
     pub async fn list(
         ctx: &Context<'_>,
         filter: JobFilter,

@@ -362,6 +362,8 @@ impl Names {
         if let Some(OfCampaign { name, changeset, patch_set, patch }) = &self.campaign {
             let of = |more: &str| format!("/campaigns/{name}{more}");
             add("/campaigns/{name}", &[&of(""), &of("?phase=UNPUBLISHED"), &of("?q=service-001")]);
+            add("/campaigns/{name}/edit", &[&of("/edit")]);
+            add("/campaigns/{name}/track", &[&of("/track")]);
             add("/campaigns/{name}/preview", &[&of("/preview")]);
             add("/changesets/{id}", &[&format!("/changesets/{changeset}")]);
             add("/patch-sets/{id}", &[&format!("/patch-sets/{patch_set}")]);
@@ -373,6 +375,7 @@ impl Names {
         add("/repositories", &["/repositories", &format!("/repositories?q={repository}")]);
         add("/repositories/{*name}", &[&format!("/repositories/{repository}")]);
         add("/code-hosts", &["/code-hosts"]);
+        add("/code-hosts/{name}", &["/code-hosts/folder"]);
         add("/search", &["/search", "/search?q=repo:team-07", "/search?q=It+serves"]);
         add("/palette", &["/palette?q=service-0012"]);
         add("/settings", &["/settings"]);
