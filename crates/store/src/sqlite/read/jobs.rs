@@ -25,13 +25,15 @@ fn states(filter: &JobFilter) -> Option<String> {
     if filter.standings.is_empty() {
         return None;
     }
-    let names = |standing: &JobStanding| match standing {
-        JobStanding::Queued => &["queued"],
-        JobStanding::Running => &["running"],
-        JobStanding::Finished(outcomes) => *outcomes,
+    let names = |standing: &JobStanding| -> &'static [&'static str] {
+        match standing {
+            JobStanding::Queued => &["queued"],
+            JobStanding::Running => &["running"],
+            JobStanding::Finished(outcomes) => outcomes,
+        }
     };
     let states: Vec<&str> = filter.standings.iter().flat_map(names).copied().collect();
-    Some(serde_json::to_string(states).expect("names are JSON"))
+    Some(serde_json::to_string(&states).expect("names are JSON"))
 }
 
 fn workspace(filter: &JobFilter) -> Option<String> {

@@ -61,7 +61,9 @@ impl Pages {
         seconds(format!("{jobs} repositories listed"), began);
         let search = json!({ "name": "teams", "query": "repo:^team- count:all" });
         graph.ask(CREATE_SAVED_SEARCH, search).await?;
-        let action = graph.ask(CREATE_ACTION, json!({ "definition": DEFINITION })).await?;
+        let action = graph
+            .ask(CREATE_ACTION, json!({ "name": "upgrade", "definition": DEFINITION }))
+            .await?;
         let action = action["createAction"]["id"].clone();
         let began = Instant::now();
         let started = graph.ask(START, json!({ "action": action })).await?;
@@ -132,7 +134,7 @@ impl Pages {
         graph.until(CAMPAIGN, campaign.clone(), "/campaign/counts/total", patches).await?;
         let what = format!("{patches} patches became changesets of a campaign");
         lines.push(figure(what, format!("{:.1} s", began.elapsed().as_secs_f64()), None));
-        let push = json!({ "campaign": made["createCampaign"]["id"] });
+        let push = json!({ "campaign": made["createCampaign"]["id"], "glob": "team-07/*" });
         let pushed = graph.ask(PUSH, push).await?["bulkChangesets"]["total"].clone();
         let pushed = pushed.as_u64().context("a number of changesets")?;
         graph.until(CAMPAIGN, campaign, "/campaign/counts/pushedOnly", pushed).await?;
@@ -217,7 +219,7 @@ const ADD_CODE_HOST: &str =
     "mutation($input: CodeHostInput!) { addCodeHost(input: $input) { id } }";
 const REPOSITORIES: &str = "{ repositories(first: 1) { totalCount } }";
 const CREATE_SAVED_SEARCH: &str = "mutation($name: String!, $query: String!) { createSavedSearch(name: $name, query: $query) { id } }";
-const CREATE_ACTION: &str = "mutation($definition: JSONCString!) { createAction(name: \"upgrade\", definition: $definition) { id } }";
+const CREATE_ACTION: &str = "mutation($name: String!, $definition: JSONCString!) { createAction(name: $name, definition: $definition) { id } }";
 const START: &str = "mutation($action: ID!) { createActionExecution(action: $action) { id } }";
 const EXECUTION: &str = "query($id: ID!) { node(id: $id) { ... on ActionExecution {
     counts { total pending running completed errored timeout withPatch } patchSet { id patches(first: 1) { nodes { id } } } } } }";
@@ -230,7 +232,7 @@ const SUBMIT_PARTIAL: &str =
 const CREATE_CAMPAIGN: &str =
     "mutation($input: CreateCampaignInput!) { createCampaign(input: $input) { id } }";
 const CAMPAIGN: &str = "query($name: String!) { campaign(name: $name) { counts { total pushedOnly } campaignChangesets(first: 1) { nodes { id } } } }";
-const PUSH: &str = "mutation($campaign: ID!) { bulkChangesets(campaign: $campaign, operation: PUSH_ONLY, glob: \"team-07/*\") { total } }";
+const PUSH: &str = "mutation($campaign: ID!, $glob: String!) { bulkChangesets(campaign: $campaign, operation: PUSH_ONLY, glob: $glob) { total } }";
 
 struct Graph(Connection);
 
