@@ -19,8 +19,6 @@ use crate::types::job::{ActionJob, LogRange};
 
 pub(crate) struct Subscription;
 
-/// Changes that follow one another are told once in this time.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How often a live log is looked at, and how much is told at once.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 const LOG_BYTES: usize = 64 * 1024;
@@ -30,21 +28,8 @@ fn rings(
     service: &Arc<Service>,
     fits: impl Fn(Changed) -> bool + Send + 'static,
 ) -> BoxStream<'static, ()> {
-    let changes = service.changes();
     let first = stream::once(async {});
-    let rest = stream::unfold((changes, fits), |(mut changes, fits)| async move {
-        loop {
-            match changes.recv().await {
-                Ok(changed) if fits(changed) => break,
-                Ok(_) => {}
-                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => break,
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-        Some(((), (changes, fits)))
-    });
-    first.chain(rest).boxed()
+    first.chain(service.rings(fits)).boxed()
 }
 
 async fn view(service: &Arc<Service>, id: JobId) -> Result<ActionJob> {

@@ -9,6 +9,7 @@ mod campaigns;
 mod finish;
 mod hosts;
 mod publish;
+mod rings;
 mod saved_searches;
 mod schedule;
 mod site;
@@ -22,7 +23,9 @@ use std::time::Duration;
 
 use blobs::Cas;
 use dispatcher::{Clock, Dispatcher, StoreError};
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use model::{CampaignId, ChangesetId, GroupId, WallMs};
 use parking_lot::Mutex;
 use spec::Diagnostic;
@@ -191,8 +194,9 @@ impl Service {
         spawn("code hosts", |it| Box::pin(hosts::run(it)));
     }
 
-    pub fn changes(&self) -> broadcast::Receiver<Changed> {
-        self.changed.subscribe()
+    /// Rings when something that fits has changed, from now on.
+    pub fn rings(&self, fits: impl Fn(Changed) -> bool + Send + 'static) -> BoxStream<'static, ()> {
+        rings::rings(self.changed.subscribe(), fits).boxed()
     }
 
     pub fn now(&self) -> WallMs {
