@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_graphql::Subscription as Derive;
 use async_graphql::{Context, Error, ID, Result};
-use async_graphql::{Subscription as Derive, dataloader::DataLoader};
 use campaign::service::{Changed, Service};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use model::{CampaignId, GroupId, JobId};
 
 use crate::convert::{BigInt, Kind, number, service};
-use crate::loaders::{Batch, RowOf, unshare};
+use crate::loaders::{self, RowOf, unshare};
 use crate::status;
 use crate::types::campaign::Campaign;
 use crate::types::execution::ActionExecution;
@@ -52,7 +52,7 @@ impl Subscription {
             let service = service.clone();
             async move {
                 // A loader remembers, so that each look has its own.
-                let batch = DataLoader::new(Batch(service), tokio::spawn);
+                let batch = loaders::new(service);
                 let row = batch.load_one(RowOf(id)).await.map_err(unshare)?;
                 let unknown = || status::not_found(format!("execution {id}"));
                 row.map(ActionExecution).ok_or_else(unknown)

@@ -29,7 +29,7 @@ use futures::stream::BoxStream;
 use model::{CampaignId, ChangesetId, GroupId, WallMs};
 use parking_lot::Mutex;
 use spec::Diagnostic;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::action::ActionStore;
@@ -54,6 +54,9 @@ pub trait Store:
 }
 
 impl<T: ActionStore + SavedSearchStore + PatchSetStore + CampaignStore + SiteStore> Store for T {}
+
+/// What blocks at the same time.
+const BLOCKING_MAX: usize = 32;
 
 /// How soon a reconciler that failed starts again.
 const RESTART_PAUSE: Duration = Duration::from_secs(5);
@@ -134,6 +137,7 @@ pub struct Service {
     /// Changesets that a worker has.
     in_hand: Mutex<HashSet<ChangesetId>>,
     repositories_bytes_max: u64,
+    turns: Semaphore,
 }
 
 /// What a [`Service`] is made of.
@@ -169,6 +173,7 @@ impl Service {
             fetch: Notify::new(),
             in_hand: Mutex::default(),
             repositories_bytes_max: parts.repositories_bytes_max,
+            turns: Semaphore::new(BLOCKING_MAX),
         })
     }
 
@@ -213,6 +218,8 @@ impl Service {
         self: &Arc<Self>,
         run: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> T {
+        // As many as ask get their turn, not a thread and a connection each: those would cost megabytes that stay.
+        let _turn = self.turns.acquire().await.expect("it is never closed");
         let service = self.clone();
         let done = tokio::task::spawn_blocking(move || run(&service)).await;
         done.expect("what runs here does not panic, and the runtime outlives it")
