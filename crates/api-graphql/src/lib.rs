@@ -16,9 +16,8 @@ mod subscription;
 mod types;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_graphql::dataloader::DataLoader;
+use async_graphql::parser::types::OperationType;
 pub use async_graphql::{Request, Variables};
 use async_graphql::{Response, Schema};
 use campaign::service::{Caller, Service};
@@ -26,7 +25,6 @@ use campaign::service::{Caller, Service};
 pub use auth::Door;
 pub use http_door::router;
 
-use loaders::Batch;
 use mutation::Mutation;
 use query::Query;
 use subscription::Subscription;
@@ -68,7 +66,16 @@ impl Door {
     }
 
     fn with_data(&self, caller: Caller, request: Request) -> Request {
-        let batch = DataLoader::new(Batch(self.service().clone()), tokio::spawn);
-        request.data(caller).data(batch.delay(Duration::ZERO).max_batch_size(2000))
+        let loader = loaders::new(self.service().clone());
+        let mut request = request;
+        // What a mutation answers is as the one before it left it, not as it was read then.
+        let is_query = request.parsed_query().is_ok_and(|document| {
+            document
+                .operations
+                .iter()
+                .all(|(_, operation)| operation.node.ty == OperationType::Query)
+        });
+        loader.enable_all_cache(is_query);
+        request.data(caller).data(loader)
     }
 }

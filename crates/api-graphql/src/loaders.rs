@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::dataloader::Loader;
-use async_graphql::{Context, Error, dataloader::DataLoader};
+use async_graphql::dataloader::{DataLoader, HashMapCache};
+use async_graphql::{Context, Error};
 use campaign::action::{Action, ExecutionFilter, ExecutionRow};
-use campaign::changeset::Campaign;
+use campaign::changeset::{Campaign, Publication};
+use campaign::execution::{self, JobResultDocument};
 use campaign::page::Window;
 use campaign::patch_set::{Patch, PatchSet};
 use campaign::saved_search::SavedSearch;
 use campaign::service::{Refusal, Service};
-use dispatcher::{AttemptView, GroupCounts, GroupView};
+use dispatcher::{AttemptView, GroupCounts, GroupView, StoreError};
 use model::{ActionId, CampaignId, GroupId, JobId, PatchId, PatchSetId, SavedSearchId};
 
 use crate::status;
@@ -19,9 +22,17 @@ use crate::status;
 /// Reads in batches.
 pub(crate) struct Batch(pub Arc<Service>);
 
+/// Remembers what it read, so that it lives no longer than one look.
+pub(crate) type Loaded = DataLoader<Batch, HashMapCache>;
+
+pub(crate) fn new(service: Arc<Service>) -> Loaded {
+    let loader = DataLoader::with_cache(Batch(service), tokio::spawn, HashMapCache::default());
+    loader.delay(Duration::ZERO).max_batch_size(2000)
+}
+
 /// The loader of a request.
-pub(crate) fn batch<'a>(ctx: &Context<'a>) -> &'a DataLoader<Batch> {
-    ctx.data_unchecked::<DataLoader<Batch>>()
+pub(crate) fn batch<'a>(ctx: &Context<'a>) -> &'a Loaded {
+    ctx.data_unchecked::<Loaded>()
 }
 
 /// A failure that each waiter gets a copy of.
@@ -56,34 +67,78 @@ impl Batch {
     }
 }
 
-/// The last attempt that is over.
-impl Loader<JobId> for Batch {
-    type Value = Arc<AttemptView>;
+/// An attempt that is over, with what it left.
+pub(crate) struct Ended {
+    pub attempt: AttemptView,
+    pub result: JobResultDocument,
+}
+
+/// The last attempt that is over, with its result: for a page of jobs all of them are read in one go.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EndOf(pub JobId);
+
+impl Loader<EndOf> for Batch {
+    type Value = Arc<Ended>;
     type Error = Shared;
 
-    async fn load(&self, keys: &[JobId]) -> Result<HashMap<JobId, Self::Value>, Shared> {
-        let keys = keys.to_vec();
-        let found = self.0.blocking(move |it| it.dispatcher.reader().last_attempts(&keys)).await;
-        let found = found.map_err(|error| Arc::new(Refusal::from(error)))?;
-        Ok(found.into_iter().map(|attempt| (attempt.job, Arc::new(attempt))).collect())
+    async fn load(&self, keys: &[EndOf]) -> Result<HashMap<EndOf, Self::Value>, Shared> {
+        let ids: Vec<JobId> = keys.iter().map(|key| key.0).collect();
+        let read = move |it: &Service| {
+            let attempts = it.dispatcher.reader().last_attempts(&ids)?;
+            let ended = attempts.into_iter().map(|attempt| {
+                let result = execution::result_of(&it.cas, &attempt);
+                (EndOf(attempt.job), Arc::new(Ended { attempt, result }))
+            });
+            Ok(ended.collect())
+        };
+        self.0.blocking(read).await.map_err(|error: StoreError| Arc::new(error.into()))
     }
 }
 
-/// A group with where its jobs stand.
+/// Why a live job waits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct WhyOf(pub JobId);
+
+impl Loader<WhyOf> for Batch {
+    type Value = String;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[WhyOf]) -> Result<HashMap<WhyOf, String>, Shared> {
+        let keys = keys.to_vec();
+        let explain = |it: &Service, key: WhyOf| (key, it.dispatcher.explain(key.0).to_string());
+        let all = move |it: &Service| keys.into_iter().map(|key| explain(it, key)).collect();
+        Ok(self.0.blocking(all).await)
+    }
+}
+
 impl Loader<GroupId> for Batch {
-    type Value = Arc<(GroupView, GroupCounts)>;
+    type Value = Arc<GroupView>;
     type Error = Shared;
 
     async fn load(&self, keys: &[GroupId]) -> Result<HashMap<GroupId, Self::Value>, Shared> {
         let keys = keys.to_vec();
-        let found = self.0.blocking(move |it| {
-            let groups = it.dispatcher.reader().groups_by_id(&keys)?;
-            let ids: Vec<GroupId> = groups.iter().map(|group| group.id).collect();
+        let found = self.0.blocking(move |it| it.dispatcher.reader().groups_by_id(&keys)).await;
+        let found = found.map_err(|error| Arc::new(Refusal::from(error)))?;
+        Ok(found.into_iter().map(|group| (group.id, Arc::new(group))).collect())
+    }
+}
+
+/// Where the jobs of a group stand: dear for a large one, so that it is not read with what only names the group.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct CountsOf(pub GroupId);
+
+impl Loader<CountsOf> for Batch {
+    type Value = Arc<GroupCounts>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[CountsOf]) -> Result<HashMap<CountsOf, Self::Value>, Shared> {
+        let ids: Vec<GroupId> = keys.iter().map(|key| key.0).collect();
+        let read = move |it: &Service| {
             let counts = it.dispatcher.reader().group_counts(&ids)?;
-            let pairs = groups.into_iter().zip(counts);
-            Ok(pairs.map(|(group, counts)| (group.id, Arc::new((group, counts)))).collect())
-        });
-        found.await.map_err(|error: dispatcher::StoreError| Arc::new(error.into()))
+            let pairs = ids.iter().zip(counts);
+            Ok(pairs.map(|(id, counts)| (CountsOf(*id), Arc::new(counts))).collect())
+        };
+        self.0.blocking(read).await.map_err(|error: StoreError| Arc::new(error.into()))
     }
 }
 
@@ -157,6 +212,36 @@ impl Loader<PatchSetId> for Batch {
 
     async fn load(&self, keys: &[PatchSetId]) -> Result<HashMap<PatchSetId, PatchSet>, Shared> {
         self.each(keys, |it, key| it.store.patch_set(key)).await
+    }
+}
+
+/// How far the changeset of a patch is to go, when the patch is in a campaign.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct PublicationOf(pub PatchSetId, pub PatchId);
+
+impl Loader<PublicationOf> for Batch {
+    type Value = Publication;
+    type Error = Shared;
+
+    async fn load(
+        &self,
+        keys: &[PublicationOf],
+    ) -> Result<HashMap<PublicationOf, Publication>, Shared> {
+        let mut sets: HashMap<PatchSetId, Vec<PatchId>> = HashMap::new();
+        for PublicationOf(set, patch) in keys {
+            sets.entry(*set).or_default().push(*patch);
+        }
+        let read = move |it: &Service| {
+            let mut found = HashMap::new();
+            for (set, patches) in sets {
+                for changeset in it.changesets_of_patches(set, &patches)? {
+                    let patch = changeset.patch.map(|patch| PublicationOf(set, patch));
+                    found.extend(patch.map(|patch| (patch, changeset.publication)));
+                }
+            }
+            Ok(found)
+        };
+        self.0.blocking(read).await.map_err(|error: StoreError| Arc::new(error.into()))
     }
 }
 

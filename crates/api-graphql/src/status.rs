@@ -6,12 +6,13 @@ use dispatcher::StoreError;
 
 use crate::types::definition::Diagnostic;
 
-/// A refusal with its code: `NOT_FOUND`, `FORBIDDEN`, `BAD_INPUT`, `CONFLICT` or `INTERNAL`.
+/// A refusal with its code: `NOT_FOUND`, `FORBIDDEN`, `BAD_INPUT`, `CONFLICT` or `INTERNAL`; and `field`, the argument that is
+/// wrong, when it is one.
 pub(crate) fn refuse(refusal: Refusal) -> Error {
     let (code, diagnostics) = match &refusal {
         Refusal::NotFound(_) => ("NOT_FOUND", None),
         Refusal::Forbidden { .. } => ("FORBIDDEN", None),
-        Refusal::Conflict(_) => ("CONFLICT", None),
+        Refusal::Conflict(_) | Refusal::NameTaken { .. } => ("CONFLICT", None),
         Refusal::Invalid { diagnostics, .. } => ("BAD_INPUT", Some(diagnostics)),
         Refusal::Store(error) => return internal(error),
     };
@@ -19,8 +20,16 @@ pub(crate) fn refuse(refusal: Refusal) -> Error {
         let all = all.iter().map(|one| Diagnostic::from(one.clone()).wire());
         Value::List(all.collect())
     });
+    let field = match &refusal {
+        Refusal::Invalid { field, .. } => *field,
+        Refusal::NameTaken { .. } => Some("name"),
+        _ => None,
+    };
     Error::new(refusal.to_string()).extend_with(|_, extensions| {
         extensions.set("code", code);
+        if let Some(field) = field {
+            extensions.set("field", field);
+        }
         if let Some(diagnostics) = diagnostics {
             extensions.set("diagnostics", diagnostics);
         }
@@ -33,6 +42,11 @@ pub(crate) fn store(error: StoreError) -> Error {
 
 pub(crate) fn bad(message: impl Into<String>) -> Error {
     refuse(Refusal::invalid(message))
+}
+
+/// What is wrong with one argument.
+pub(crate) fn bad_field(field: &'static str, message: impl Into<String>) -> Error {
+    refuse(Refusal::of_field(field, message))
 }
 
 pub(crate) fn not_found(what: impl Into<String>) -> Error {

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_graphql::Subscription as Derive;
 use async_graphql::{Context, Error, ID, Result};
-use async_graphql::{Subscription as Derive, dataloader::DataLoader};
 use campaign::service::{Changed, Service};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use model::{CampaignId, GroupId, JobId};
 
 use crate::convert::{BigInt, Kind, number, service};
-use crate::loaders::{Batch, RowOf, unshare};
+use crate::loaders::{self, RowOf, unshare};
 use crate::status;
 use crate::types::campaign::Campaign;
 use crate::types::execution::ActionExecution;
@@ -19,8 +19,6 @@ use crate::types::job::{ActionJob, LogRange};
 
 pub(crate) struct Subscription;
 
-/// Changes that follow one another are told once in this time.
-const PAUSE: Duration = Duration::from_millis(200);
 /// How often a live log is looked at, and how much is told at once.
 const LOG_PAUSE: Duration = Duration::from_millis(250);
 const LOG_BYTES: usize = 64 * 1024;
@@ -30,21 +28,8 @@ fn rings(
     service: &Arc<Service>,
     fits: impl Fn(Changed) -> bool + Send + 'static,
 ) -> BoxStream<'static, ()> {
-    let changes = service.changes();
     let first = stream::once(async {});
-    let rest = stream::unfold((changes, fits), |(mut changes, fits)| async move {
-        loop {
-            match changes.recv().await {
-                Ok(changed) if fits(changed) => break,
-                Ok(_) => {}
-                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => break,
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-        Some(((), (changes, fits)))
-    });
-    first.chain(rest).boxed()
+    first.chain(service.rings(fits)).boxed()
 }
 
 async fn view(service: &Arc<Service>, id: JobId) -> Result<ActionJob> {
@@ -67,7 +52,7 @@ impl Subscription {
             let service = service.clone();
             async move {
                 // A loader remembers, so that each look has its own.
-                let batch = DataLoader::new(Batch(service), tokio::spawn);
+                let batch = loaders::new(service);
                 let row = batch.load_one(RowOf(id)).await.map_err(unshare)?;
                 let unknown = || status::not_found(format!("execution {id}"));
                 row.map(ActionExecution).ok_or_else(unknown)

@@ -63,7 +63,7 @@ impl From<Refusal> for Failure {
             }
             Refusal::NotFound(_) => StatusCode::NOT_FOUND,
             Refusal::Forbidden { .. } => StatusCode::FORBIDDEN,
-            Refusal::Conflict(_) => StatusCode::CONFLICT,
+            Refusal::Conflict(_) | Refusal::NameTaken { .. } => StatusCode::CONFLICT,
             Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, refusal.to_string())

@@ -55,6 +55,8 @@ pub trait SavedSearchStore: Send + Sync {
 
     fn saved_search(&self, id: SavedSearchId) -> Result<Option<SavedSearch>, StoreError>;
 
+    fn saved_search_named(&self, name: &str) -> Result<Option<SavedSearch>, StoreError>;
+
     /// In order of name.
     fn saved_searches(&self, window: Window<String>) -> Result<Page<SavedSearch>, StoreError>;
 

@@ -92,7 +92,8 @@ pub enum JobStanding {
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
     pub group: Option<GroupId>,
-    pub standing: Option<JobStanding>,
+    /// One of these; anywhere when there is none.
+    pub standings: Vec<JobStanding>,
     /// A part of the repository's name or of the path in it.
     pub workspace: String,
     /// Ids above this one.

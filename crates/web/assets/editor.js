@@ -2,10 +2,11 @@
 
 const WAIT_MS = 500;
 
-/** @param {HTMLFormElement} form @param {string} address */
-async function post(form, address) {
+/** @param {HTMLFormElement} form @param {string} address @param {string} [page] */
+async function post(form, address, page = "") {
   const data = new URLSearchParams();
   for (const [name, value] of new FormData(form)) data.append(name, String(value));
+  if (page) data.append("page", page);
   const response = await fetch(address, { method: "POST", body: data, headers: { "X-Fragment": "1" } });
   return response.ok ? new DOMParser().parseFromString(await response.text(), "text/html").body : null;
 }
@@ -49,19 +50,31 @@ function editor(box) {
     text.setAttribute("aria-invalid", String(found.querySelector('[data-tone="bad"]') !== null));
   };
   let asked = 0;
-  const check = later(async () => {
+  /** @param {string} [page] */
+  const ask = async (page) => {
     const mine = ++asked;
-    const answer = await post(form, box.dataset.editor ?? "").catch(() => null);
+    const answer = await post(form, box.dataset.editor ?? "", page).catch(() => null);
     if (!answer || mine !== asked) return;
     found.replaceChildren(...answer.childNodes);
     marks();
-  });
+  };
+  const check = later(() => ask());
   text.addEventListener("input", () => {
     numbers();
     check();
   });
   text.addEventListener("scroll", () => (gutter.scrollTop = text.scrollTop));
   found.addEventListener("click", (event) => {
+    const page = event.target instanceof Element ? event.target.closest('button[name="page"]') : null;
+    if (page instanceof HTMLButtonElement) {
+      event.preventDefault();
+      // What was under the finger is gone then; the keyboard goes on from the new one.
+      ask(page.value).then(() => {
+        const next = found.querySelector("[data-scope-pages] button:last-child");
+        if (next instanceof HTMLElement) next.focus();
+      });
+      return;
+    }
     const mistake = event.target instanceof Element ? event.target.closest("[data-line]") : null;
     if (!(mistake instanceof HTMLElement)) return;
     event.preventDefault();

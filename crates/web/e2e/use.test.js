@@ -176,6 +176,25 @@ test("the editor says mistakes at their line", { timeout: 30_000 }, async () => 
   await page.close();
 });
 
+test("what an action would run on is read page by page", { timeout: 30_000 }, async () => {
+  const { page, wrong } = await open(made);
+  await page.goto("/actions/new");
+  const found = page.locator("#found");
+  await found.getByText("1–12 of 214", { exact: true }).waitFor();
+  await found.getByRole("button", { name: "Next page" }).click();
+  await found.getByText("13–24 of 214", { exact: true }).waitFor();
+  await page.waitForFunction(() => document.activeElement?.textContent === "Next page");
+  await page.keyboard.press("Enter");
+  await found.getByText("25–36 of 214", { exact: true }).waitFor();
+  if (SHOTS) await page.screenshot({ path: `${SHOTS}/calm-editor-page-light-1280.png` });
+  await found.getByRole("button", { name: "First page" }).click();
+  await found.getByText("1–12 of 214", { exact: true }).waitFor();
+  assert.equal(new URL(page.url()).pathname, "/actions/new", "the form was not sent");
+  assert.deepEqual(await axe(page), []);
+  assert.deepEqual(wrong, []);
+  await page.close();
+});
+
 test("the page renews itself and keeps the focus", { timeout: 30_000 }, async () => {
   const { page } = await open(made);
   await page.goto("/executions/7");

@@ -37,6 +37,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/actions", get(actions::list))
         .route("/actions/new", get(action_edit::new).post(action_edit::create))
         .route("/actions/check", post(action_edit::check))
+        .route("/actions/run", post(home::run))
         .route("/actions/schedule", post(action_settings::schedule))
         .route("/actions/{name}", get(actions::show))
         .route("/actions/{name}/edit", get(action_edit::edit).post(action_edit::save))
@@ -54,6 +55,8 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/campaigns", get(campaigns::list))
         .route("/campaigns/new", get(campaign_new::show).post(campaign_new::create))
         .route("/campaigns/{name}", get(campaign::show))
+        .route("/campaigns/{name}/edit", get(campaign_edit::show).post(campaign_edit::save))
+        .route("/campaigns/{name}/track", get(campaign_track::show).post(campaign_track::add))
         .route(
             "/campaigns/{name}/preview",
             get(campaign_preview::show).post(campaign_preview::apply),
@@ -67,6 +70,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/repositories", get(repositories::list))
         .route("/repositories/{*name}", get(repositories::show))
         .route("/code-hosts", get(code_hosts::list).post(code_hosts::add))
+        .route("/code-hosts/{name}", get(code_hosts::edit).post(code_hosts::save))
         .route("/search", get(search::show))
         .route("/palette", get(search::palette))
         .route("/settings", get(settings::show))

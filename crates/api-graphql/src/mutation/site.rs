@@ -6,7 +6,7 @@ use codehost::{Credential, Settings};
 use model::{AccessTokenId, CodeHostId};
 
 use crate::convert::{Kind, caller, key, number, service};
-use crate::status::{bad, refuse};
+use crate::status::{bad_field, refuse};
 use crate::types::repository::{CodeHost, CodeHostKind, Repository};
 use crate::types::site::{AccessToken, EmptyResponse, NewAccessToken, Role, Secret};
 
@@ -45,8 +45,8 @@ impl CodeHostInput {
                 Some(Credential::Basic { user, password: self.password.unwrap_or_default() })
             }
             (None, None, Some(app)) => {
-                let needed = |text: Option<String>, what: &str| {
-                    set(text).ok_or_else(|| bad(format!("a GitHub App needs `{what}`")))
+                let needed = |text: Option<String>, what: &'static str| {
+                    set(text).ok_or_else(|| bad_field(what, format!("a GitHub App needs `{what}`")))
                 };
                 Some(Credential::App {
                     app,
@@ -54,7 +54,7 @@ impl CodeHostInput {
                     private_key: needed(self.private_key, "privateKey")?,
                 })
             }
-            _ => return Err(bad("give one of `token`, `username` and `appID`")),
+            _ => return Err(bad_field("token", "give one of `token`, `username` and `appID`")),
         };
         Ok(CodeHostChange {
             name: self.name,

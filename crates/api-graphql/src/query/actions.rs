@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_graphql::{Context, ID, Object, Result};
 use campaign::action::ExecutionFilter;
 use campaign::service::{Refusal, Schedule};
-use dispatcher::{JobFilter, JobStanding};
+use dispatcher::JobFilter;
 use model::JobId;
 
 use crate::convert::{DateTime, JsoncString, int, service};
@@ -67,7 +67,7 @@ impl ActionQueries {
         Ok(Connection::new(page, after.is_some(), |it| it.0.execution.to_string()))
     }
 
-    /// Of all executions, oldest first.
+    /// Of all executions, oldest first unless it is said otherwise; in one of `states`, or in `state`.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn action_jobs(
         &self,
@@ -75,9 +75,12 @@ impl ActionQueries {
         first: Option<i32>,
         after: Option<String>,
         state: Option<ActionJobState>,
+        states: Option<Vec<ActionJobState>>,
+        #[graphql(default = false)] newest_first: bool,
     ) -> Result<Connection<ActionJob>> {
         let window = window::<JobId>(first, after.as_deref())?;
-        let filter = JobFilter { standing: state.map(JobStanding::from), ..JobFilter::default() };
+        let standings = ActionJob::standings(state, states);
+        let filter = JobFilter { standings, newest_first, ..JobFilter::default() };
         ActionJob::list(ctx, filter, window, after.is_some()).await
     }
 

@@ -78,6 +78,11 @@ impl RepositoryQueries {
         Ok(Connection::new(page, after.is_some(), |it| it.0.name.clone()))
     }
 
+    async fn saved_search(&self, ctx: &Context<'_>, name: String) -> Result<Option<SavedSearch>> {
+        let found = service(ctx).blocking(move |it| it.store.saved_search_named(&name)).await;
+        Ok(found.map_err(status::store)?.map(SavedSearch))
+    }
+
     /// Files and repositories that a query finds, in order of name. The search stops when the page is full.
     #[graphql(complexity = "500 + child_complexity")]
     async fn search(

@@ -48,8 +48,11 @@ impl SiteQueries {
         let read = move |it: &Service| -> Result<ServerStatus, StoreError> {
             let (queued, running, _) = it.dispatcher.sizes();
             let runners = it.dispatcher.runners().len();
-            let filter =
-                JobFilter { standing: Some(JobStanding::Queued), limit: 1, ..JobFilter::default() };
+            let filter = JobFilter {
+                standings: vec![JobStanding::Queued],
+                limit: 1,
+                ..JobFilter::default()
+            };
             let oldest = match queued {
                 0 => None,
                 _ => it.dispatcher.reader().jobs(filter)?.into_iter().next(),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use campaign::action::{self, ExecutionRow};
 use campaign::execution::Document;
-use dispatcher::{GroupCounts, GroupView, JobFilter, JobStanding};
+use dispatcher::{GroupCounts, GroupView, JobFilter};
 use model::{GroupState, JobId, WallMs};
 
 use crate::convert::{BigInt, DateTime, JsoncString, Kind, caller, id, int, service};
-use crate::loaders::{batch, unshare};
+use crate::loaders::{CountsOf, batch, unshare};
 use crate::page::{Connection, cost, window};
 use crate::status;
 use crate::types::action::Action;
@@ -117,14 +117,19 @@ pub(crate) struct PartialSubmit {
 }
 
 impl ActionExecution {
-    async fn group(&self, ctx: &Context<'_>) -> Result<Arc<(GroupView, GroupCounts)>> {
+    async fn group(&self, ctx: &Context<'_>) -> Result<Arc<GroupView>> {
         let found = batch(ctx).load_one(self.0.execution).await.map_err(unshare)?;
         found.ok_or_else(|| status::not_found(format!("execution {}", self.0.execution)))
     }
 
+    async fn count(&self, ctx: &Context<'_>) -> Result<Arc<GroupCounts>> {
+        let found = batch(ctx).load_one(CountsOf(self.0.execution)).await.map_err(unshare)?;
+        Ok(found.unwrap_or_default())
+    }
+
     async fn document(&self, ctx: &Context<'_>) -> Result<Document> {
         let group = self.group(ctx).await?;
-        serde_json::from_slice(&group.0.group.document).map_err(|error| status::internal(&error))
+        serde_json::from_slice(&group.group.document).map_err(|error| status::internal(&error))
     }
 }
 
@@ -150,6 +155,7 @@ impl ActionExecution {
         self.0.reason.into()
     }
 
+    /// In one of `states`, or in `state`.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn jobs(
         &self,
@@ -157,12 +163,13 @@ impl ActionExecution {
         first: Option<i32>,
         after: Option<String>,
         state: Option<ActionJobState>,
+        states: Option<Vec<ActionJobState>>,
         query: Option<String>,
     ) -> Result<Connection<ActionJob>> {
         let window = window::<JobId>(first, after.as_deref())?;
         let filter = JobFilter {
             group: Some(self.0.execution),
-            standing: state.map(JobStanding::from),
+            standings: ActionJob::standings(state, states),
             workspace: query.unwrap_or_default(),
             ..JobFilter::default()
         };
@@ -170,18 +177,18 @@ impl ActionExecution {
     }
 
     async fn status(&self, ctx: &Context<'_>) -> Result<BackgroundProcessStatus> {
-        Ok(status_of(&self.group(ctx).await?.1))
+        Ok(status_of(&*self.count(ctx).await?))
     }
 
     async fn execution_start_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
-        let group = self.group(ctx).await?;
-        let waits = group.1.running == 0 && group.1.finished.is_empty();
-        Ok((!waits).then_some(DateTime(group.0.created)))
+        let counts = self.count(ctx).await?;
+        let waits = counts.running == 0 && counts.finished.is_empty();
+        Ok((!waits).then_some(DateTime(self.group(ctx).await?.created)))
     }
 
     async fn execution_end_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         let group = self.group(ctx).await?;
-        Ok(match group.0.state {
+        Ok(match group.state {
             GroupState::Finished { at } => Some(DateTime(at)),
             GroupState::Open { .. } => None,
         })
@@ -197,7 +204,7 @@ impl ActionExecution {
     }
 
     async fn name(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(self.group(ctx).await?.0.group.name.to_string())
+        Ok(self.group(ctx).await?.group.name.to_string())
     }
 
     async fn url(&self) -> String {
@@ -210,7 +217,7 @@ impl ActionExecution {
     }
 
     async fn created_at(&self, ctx: &Context<'_>) -> Result<DateTime> {
-        Ok(DateTime(self.group(ctx).await?.0.created))
+        Ok(DateTime(self.group(ctx).await?.created))
     }
 
     /// Why it ran: who asked, which tick it was, or what the saved search found.
@@ -224,7 +231,7 @@ impl ActionExecution {
     }
 
     async fn counts(&self, ctx: &Context<'_>) -> Result<JobCounts> {
-        Ok(JobCounts::of(&self.group(ctx).await?.1))
+        Ok(JobCounts::of(&*self.count(ctx).await?))
     }
 
     /// Of the patch set; zeros before there is one.
@@ -259,11 +266,11 @@ impl ActionExecution {
     /// How long it has taken so far, or took.
     async fn duration_ms(&self, ctx: &Context<'_>) -> Result<BigInt> {
         let group = self.group(ctx).await?;
-        let WallMs(end) = match group.0.state {
+        let WallMs(end) = match group.state {
             GroupState::Finished { at } => at,
             GroupState::Open { .. } => service(ctx).now(),
         };
-        Ok(BigInt(end.saturating_sub(group.0.created.0)))
+        Ok(BigInt(end.saturating_sub(group.created.0)))
     }
 }
 

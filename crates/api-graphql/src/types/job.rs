@@ -10,7 +10,7 @@ use dispatcher::{AttemptView, JobFilter, JobStanding, JobView};
 use model::{AttemptNumber, JobId, JobState, LeaseToken, Outcome};
 
 use crate::convert::{BigInt, DateTime, Kind, id, int, service};
-use crate::loaders::{RowOf, batch, unshare};
+use crate::loaders::{EndOf, Ended, RowOf, WhyOf, batch, unshare};
 use crate::page::Connection;
 use crate::status;
 use crate::types::agent::Agent;
@@ -129,6 +129,14 @@ impl ActionJob {
         Self { view, lease: None }
     }
 
+    /// Where jobs of these states stand; `state` is the prototype's, for one.
+    pub fn standings(
+        state: Option<ActionJobState>,
+        states: Option<Vec<ActionJobState>>,
+    ) -> Vec<JobStanding> {
+        state.into_iter().chain(states.into_iter().flatten()).map(JobStanding::from).collect()
+    }
+
     pub async fn list(
         ctx: &Context<'_>,
         filter: JobFilter,
@@ -167,17 +175,17 @@ impl ActionJob {
     }
 
     /// The last attempt that is over.
-    async fn last(&self, ctx: &Context<'_>) -> Result<Option<Arc<AttemptView>>> {
+    async fn last(&self, ctx: &Context<'_>) -> Result<Option<Arc<Ended>>> {
         if self.view.attempts == 0 {
             return Ok(None);
         }
-        batch(ctx).load_one(self.view.id).await.map_err(unshare)
+        batch(ctx).load_one(EndOf(self.view.id)).await.map_err(unshare)
     }
 
     async fn detail(&self, ctx: &Context<'_>) -> Result<JobDetail> {
         let last = self.last(ctx).await?;
-        let view = self.view.clone();
-        Ok(service(ctx).blocking(move |it| job_detail(&it.cas, &view, last.as_deref())).await)
+        let last = last.as_deref().map(|ended| (&ended.attempt, &ended.result));
+        Ok(job_detail(&self.view, last))
     }
 
     async fn execution_row(&self, ctx: &Context<'_>) -> Result<Option<ActionExecution>> {
@@ -188,7 +196,7 @@ impl ActionJob {
     async fn document(&self, ctx: &Context<'_>) -> Result<Option<campaign::execution::Document>> {
         let Some(group) = self.view.group else { return Ok(None) };
         let group = batch(ctx).load_one(group).await.map_err(unshare)?;
-        Ok(group.and_then(|group| serde_json::from_slice(&group.0.group.document).ok()))
+        Ok(group.and_then(|group| serde_json::from_slice(&group.group.document).ok()))
     }
 
     /// The attempt whose log is meant: the newest when none is named.
@@ -265,7 +273,7 @@ impl ActionJob {
     async fn agent(&self, ctx: &Context<'_>) -> Result<Option<Agent>> {
         let name = match &self.view.state {
             JobState::Running { runner, .. } => Some(runner.to_string()),
-            _ => self.last(ctx).await?.map(|last| last.record.runner.to_string()),
+            _ => self.last(ctx).await?.map(|last| last.attempt.record.runner.to_string()),
         };
         Ok(name.map(|name| Agent::named(&service(ctx).dispatcher, &name)))
     }
@@ -277,7 +285,7 @@ impl ActionJob {
     }
 
     async fn execution_start_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
-        Ok(self.last(ctx).await?.map(|last| DateTime(last.record.started)))
+        Ok(self.last(ctx).await?.map(|last| DateTime(last.attempt.record.started)))
     }
 
     async fn execution_end_at(&self) -> Option<DateTime> {
@@ -419,8 +427,8 @@ impl ActionJob {
                 Ok(detail.error.unwrap_or_else(|| "it succeeded".to_owned()))
             }
             JobState::Queued { .. } | JobState::Running { .. } => {
-                let (service, job) = (service(ctx), self.view.id);
-                Ok(service.blocking(move |it| it.dispatcher.explain(job).to_string()).await)
+                let why = batch(ctx).load_one(WhyOf(self.view.id)).await.map_err(unshare)?;
+                Ok(why.unwrap_or_default())
             }
         }
     }
@@ -451,7 +459,12 @@ impl ActionJob {
         let Some(document) = self.document(ctx).await? else { return Ok(Vec::new()) };
         let (last, view) = (self.last(ctx).await?, self.view.clone());
         let rendered = service(ctx).blocking(move |it| {
-            campaign::execution::changesets_of(&it.cas, &document, &view, last.as_deref())
+            campaign::execution::changesets_of(
+                &it.cas,
+                &document,
+                &view,
+                last.as_deref().map(|it| &it.attempt),
+            )
         });
         let all = rendered.await.into_iter().map(|changeset| RenderedChangeset {
             branch: changeset.spec.branch,

@@ -1,9 +1,11 @@
 //! Patch sets and patches.
 
 use async_graphql::{Context, ID, Object, Result};
+use campaign::changeset::Publication;
 use campaign::patch_set;
 
 use crate::convert::{DateTime, Kind, id, service};
+use crate::loaders::{PublicationOf, batch, unshare};
 use crate::page::{Connection, cost, window};
 use crate::status;
 use crate::types::diff::{DiffStat, PreviewRepositoryComparison};
@@ -67,11 +69,9 @@ impl Patch {
 
     /// Whether somebody asked for it to be published.
     async fn publication_enqueued(&self, ctx: &Context<'_>) -> Result<bool> {
-        let (patch, set) = (self.0.id, self.0.set);
-        let found = service(ctx).blocking(move |it| it.changeset_of_patch(set, patch)).await;
-        Ok(found
-            .map_err(status::refuse)?
-            .is_some_and(|it| it.publication != campaign::changeset::Publication::None))
+        let wanted = PublicationOf(self.0.set, self.0.id);
+        let found = batch(ctx).load_one(wanted).await.map_err(unshare)?;
+        Ok(found.is_some_and(|publication| publication != Publication::None))
     }
 
     async fn diff_stat(&self) -> DiffStat {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use codehost::{CheckState, PullRequestState, ReviewState};
 use dispatcher::StoreError;
-use model::{BulkOperationId, CampaignId, ChangesetId, PatchSetId, WallMs};
+use model::{BulkOperationId, CampaignId, ChangesetId, PatchId, PatchSetId, WallMs};
 use serde::{Deserialize, Serialize};
 
 use super::{Campaign, Changeset, Phase, PreviewRow, Publication};
@@ -194,6 +194,13 @@ pub trait CampaignStore: Send + Sync {
         &self,
         repository: &str,
         external_id: &str,
+    ) -> Result<Vec<Changeset>, StoreError>;
+
+    /// Changesets of a campaign that want one of these patches.
+    fn changesets_of_patches(
+        &self,
+        campaign: CampaignId,
+        patches: &[PatchId],
     ) -> Result<Vec<Changeset>, StoreError>;
 
     fn changesets_of_branch(

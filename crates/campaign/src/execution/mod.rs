@@ -10,6 +10,6 @@ pub use document::{Document, Mount, Network, Options, Runtime, WorkspaceJob, job
 pub use plan::{Plan, PlanError, PlannedWorkspace, RepositoryInput, Skipped, plan};
 pub use report::{
     Changeset, DiffStat, JobDetail, JobReport, Report, ReportError, Result_ as JobResultDocument,
-    changesets_of, job_detail, report,
+    changesets_of, job_detail, report, result_of,
 };
 pub use submit::{QUEUE, Submitted, submit};

@@ -163,9 +163,10 @@ pub struct JobDetail {
     pub steps: Vec<StepReport>,
 }
 
-/// Reads what a job came to from its last attempt's outputs.
-pub fn job_detail(cas: &blobs::Cas, view: &JobView, last: Option<&AttemptView>) -> JobDetail {
-    let result = last.and_then(|attempt| read_result(cas, attempt)).unwrap_or_default();
+/// What a job came to, from its last attempt and what that left.
+pub fn job_detail(view: &JobView, last: Option<(&AttemptView, &Result_)>) -> JobDetail {
+    let result = last.map(|(_, result)| result.clone()).unwrap_or_default();
+    let last = last.map(|(attempt, _)| attempt);
     let succeeded = matches!(view.state, JobState::Finished { outcome: Outcome::Succeeded, .. });
     let patch = last.and_then(|attempt| output(attempt, PATCH)).filter(|_| succeeded);
     JobDetail {
@@ -192,10 +193,11 @@ pub fn changesets_of(
     last: Option<&AttemptView>,
 ) -> Vec<Changeset> {
     let Some(workspace) = job_order(&view.job.payload) else { return Vec::new() };
-    if job_detail(cas, view, last).patch.is_none() {
+    let Some(last) = last else { return Vec::new() };
+    let result = result_of(cas, last);
+    if job_detail(view, Some((last, &result))).patch.is_none() {
         return Vec::new();
     }
-    let result = last.and_then(|attempt| read_result(cas, attempt)).unwrap_or_default();
     render(document, &workspace, &result).unwrap_or_default()
 }
 
@@ -219,14 +221,13 @@ fn job_report(
             (outcome.name().to_owned(), attempt)
         }
     };
+    let result = last.as_ref().map(|attempt| result_of(cas, attempt)).unwrap_or_default();
     let JobDetail { exit_code, mut error, cached, patch, diff_stat, steps } =
-        job_detail(cas, view, last.as_ref());
+        job_detail(view, last.as_ref().map(|attempt| (attempt, &result)));
     let mut changesets = Vec::new();
     if let (Some(document), Some(workspace)) = (document, &workspace)
         && patch.is_some()
     {
-        let result = last.as_ref().and_then(|attempt| read_result(cas, attempt));
-        let result = result.unwrap_or_default();
         match render(document, workspace, &result) {
             Ok(rendered) => changesets = rendered,
             // The steps are done and their patch is good; what to call it is not known.
@@ -290,9 +291,10 @@ fn output(attempt: &AttemptView, name: &str) -> Option<Digest> {
     outputs.find(|output| &*output.name == name).map(|output| output.digest)
 }
 
-fn read_result(cas: &blobs::Cas, attempt: &AttemptView) -> Option<Result_> {
-    let bytes = cas.get(output(attempt, RESULT)?).ok()?;
-    serde_json::from_slice(&bytes).ok()
+/// Reads what an attempt left beside its log; nothing when it left nothing that can be read.
+pub fn result_of(cas: &blobs::Cas, attempt: &AttemptView) -> Result_ {
+    let bytes = output(attempt, RESULT).and_then(|digest| cas.get(digest).ok());
+    bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 fn error_of(job: JobId, state: &JobState, last: Option<&AttemptView>) -> Option<String> {

@@ -7,7 +7,7 @@ use engine::ops::{CancelOp, CancelOutcome, Refused};
 use model::{ActionId, CampaignId, GroupId, SavedSearchId, WallMs};
 use spec::{Diagnostic, Parsed, Spec};
 
-use super::{Caller, Changed, Refusal, Schedule, Service};
+use super::{Caller, Changed, Refusal, Schedule, ScheduleError, Service};
 use crate::action::{Action, ExecutionRow, Origin, Overlap, Reason, Settings, Trigger};
 use crate::execution::{self, Document, Options, Plan};
 use crate::site::Role;
@@ -58,7 +58,7 @@ impl Service {
                 it.store.create_action(&of, &parsed.spec.description, &text, &by, now)
             })
             .await?;
-        let taken = || Refusal::Conflict(format!("there is an action `{name}` already"));
+        let taken = || Refusal::name_taken("an action", name);
         let made = made.ok_or_else(taken)?;
         self.tell(Changed::Actions);
         Ok(made)
@@ -121,7 +121,8 @@ impl Service {
             autoupdate: change.autoupdate.unwrap_or(old.autoupdate),
         };
         if settings.schedule.is_some() && settings.saved_search.is_some() {
-            return Err(Refusal::invalid(
+            return Err(Refusal::of_field(
+                "savedSearch",
                 "an action has a schedule or a saved search, not both; take one away first",
             ));
         }
@@ -303,7 +304,7 @@ fn broken(diagnostics: Vec<Diagnostic>) -> Refusal {
         [one] => one.to_string(),
         [first, rest @ ..] => format!("{first} (and {} more)", rest.len()),
     };
-    Refusal::Invalid { message, diagnostics }
+    Refusal::Invalid { message, field: Some("definition"), diagnostics }
 }
 
 fn refused(refused: Refused) -> Refusal {
@@ -322,10 +323,16 @@ fn refused(refused: Refused) -> Refusal {
 pub(super) fn next_tick(settings: &Settings, now: WallMs) -> Result<Option<WallMs>, Refusal> {
     let Some(text) = &settings.schedule else { return Ok(None) };
     let schedule = Schedule::new(text, &settings.time_zone);
-    let schedule = schedule.map_err(|error| Refusal::invalid(error.to_string()))?;
+    let schedule = schedule.map_err(|error| {
+        let field = match error {
+            ScheduleError::Bad { .. } => "schedule",
+            ScheduleError::Zone(_) => "timeZone",
+        };
+        Refusal::of_field(field, error.to_string())
+    })?;
     let next = schedule.after(now);
     if next.is_none() {
-        return Err(Refusal::invalid(format!("the schedule `{text}` never fires")));
+        return Err(Refusal::of_field("schedule", format!("the schedule `{text}` never fires")));
     }
     Ok(next.filter(|_| !settings.paused))
 }

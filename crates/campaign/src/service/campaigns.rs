@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dispatcher::StoreError;
 use globset::GlobBuilder;
 use model::{CampaignId, ChangesetId, PatchId, PatchSetId, WallMs};
 
@@ -131,8 +132,7 @@ impl Service {
             refused: Vec::new(),
         };
         let made = self.blocking(move |it| it.store.create_campaign(&campaign)).await?;
-        let taken = || Refusal::Conflict(format!("there is a campaign `{}` already", new.name));
-        let made = made.ok_or_else(taken)?;
+        let made = made.ok_or_else(|| Refusal::name_taken("a campaign", &new.name))?;
         self.apply_now(made.id).await?;
         self.campaign(made.id).await
     }
@@ -166,7 +166,7 @@ impl Service {
         };
         let name = changed.name.clone();
         if !self.blocking(move |it| it.store.put_campaign(&changed)).await? {
-            return Err(Refusal::Conflict(format!("there is a campaign `{name}` already")));
+            return Err(Refusal::name_taken("a campaign", &name));
         }
         self.apply_now(id).await?;
         self.campaign(id).await
@@ -267,7 +267,7 @@ impl Service {
             .blocking(move |it| -> Result<_, Refusal> {
                 let unknown = || Refusal::NotFound(format!("patch {patch}"));
                 let known = it.store.patch(patch)?.ok_or_else(unknown)?;
-                let mine = it.changeset_of_patch(known.set, patch)?;
+                let mine = it.changesets_of_patches(known.set, &[patch])?.pop();
                 mine.ok_or_else(|| Refusal::Conflict("the patch is in no campaign yet".to_owned()))
             })
             .await?;
@@ -278,15 +278,14 @@ impl Service {
         Ok(())
     }
 
-    /// The changeset that a patch is wanted for, when its set is in a campaign. Blocks.
-    pub fn changeset_of_patch(
+    /// The changesets that patches are wanted for, when their set is in a campaign. Blocks.
+    pub fn changesets_of_patches(
         &self,
         set: PatchSetId,
-        patch: PatchId,
-    ) -> Result<Option<Changeset>, Refusal> {
-        let Some(campaign) = self.store.campaign_of_patch_set(set)? else { return Ok(None) };
-        let all = self.changesets_of(campaign.id)?;
-        Ok(all.into_iter().find(|it| it.patch == Some(patch) && !it.detached))
+        patches: &[PatchId],
+    ) -> Result<Vec<Changeset>, StoreError> {
+        let Some(campaign) = self.store.campaign_of_patch_set(set)? else { return Ok(Vec::new()) };
+        self.store.changesets_of_patches(campaign.id, patches)
     }
 
     async fn wish(self: &Arc<Self>, mut changesets: Vec<Changeset>) -> Result<(), Refusal> {
@@ -490,11 +489,13 @@ impl Service {
             | BulkKind::Comment => self.campaign(id).await?,
         };
         if kind == BulkKind::Comment && text.trim().is_empty() {
-            return Err(Refusal::invalid("a comment has a text"));
+            return Err(Refusal::of_field("text", "a comment has a text"));
         }
         let matcher = glob.map(|glob| {
             let built = GlobBuilder::new(glob).literal_separator(false).build();
-            built.map(|glob| glob.compile_matcher()).map_err(|e| Refusal::invalid(e.to_string()))
+            built
+                .map(|glob| glob.compile_matcher())
+                .map_err(|e| Refusal::of_field("glob", e.to_string()))
         });
         let matcher = matcher.transpose()?;
         let of_campaign = self.blocking(move |it| it.changesets_of(id)).await?;

@@ -75,6 +75,16 @@ fn place(name: &str) -> String {
     format!("code host/{name}")
 }
 
+/// The argument that keeps a host from being connected.
+fn field_of(error: &ConnectError) -> Option<&'static str> {
+    match error {
+        ConnectError::BadUrl { .. } | ConnectError::CredentialInUrl => Some("url"),
+        ConnectError::BadGlob { .. } => Some("exclude"),
+        ConnectError::BadKey(_) => Some("privateKey"),
+        ConnectError::BadCredential { .. } | ConnectError::Client(_) => None,
+    }
+}
+
 impl Service {
     pub async fn add_code_host(
         self: &Arc<Self>,
@@ -87,8 +97,7 @@ impl Service {
         let row = self.row(CodeHostId(0), &new.name, new.settings, &credential)?;
         let name = new.name.clone();
         let made = self.blocking(move |it| it.store.create_code_host(&row)).await?;
-        let made = made
-            .ok_or_else(|| Refusal::Conflict(format!("there is a code host `{name}` already")))?;
+        let made = made.ok_or_else(|| Refusal::name_taken("a code host", &name))?;
         self.fetch.notify_one();
         self.tell(Changed::Site);
         Ok(made)
@@ -111,7 +120,7 @@ impl Service {
         row.webhook_secret = known.webhook_secret;
         let name = new.name.clone();
         if !self.blocking(move |it| it.store.update_code_host(&row)).await? {
-            return Err(Refusal::Conflict(format!("there is a code host `{name}` already")));
+            return Err(Refusal::name_taken("a code host", &name));
         }
         self.fetch.notify_one();
         self.tell(Changed::Site);
@@ -183,8 +192,11 @@ impl Service {
         settings: Settings,
         credential: &Credential,
     ) -> Result<CodeHostRow, Refusal> {
-        (self.connect)(&settings, credential.clone())
-            .map_err(|error| Refusal::invalid(error.to_string()))?;
+        (self.connect)(&settings, credential.clone()).map_err(|error| Refusal::Invalid {
+            message: error.to_string(),
+            field: field_of(&error),
+            diagnostics: Vec::new(),
+        })?;
         let secret = serde_json::to_vec(credential).expect("a credential is JSON");
         Ok(CodeHostRow {
             id,

@@ -9,6 +9,7 @@ mod campaigns;
 mod finish;
 mod hosts;
 mod publish;
+mod rings;
 mod saved_searches;
 mod schedule;
 mod site;
@@ -22,11 +23,13 @@ use std::time::Duration;
 
 use blobs::Cas;
 use dispatcher::{Clock, Dispatcher, StoreError};
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use model::{CampaignId, ChangesetId, GroupId, WallMs};
 use parking_lot::Mutex;
 use spec::Diagnostic;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::action::ActionStore;
@@ -52,6 +55,9 @@ pub trait Store:
 
 impl<T: ActionStore + SavedSearchStore + PatchSetStore + CampaignStore + SiteStore> Store for T {}
 
+/// What blocks at the same time.
+const BLOCKING_MAX: usize = 32;
+
 /// How soon a reconciler that failed starts again.
 const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
@@ -70,9 +76,13 @@ pub enum Refusal {
     #[error("{message}")]
     Invalid {
         message: String,
+        /// The argument that is wrong, when it is one.
+        field: Option<&'static str>,
         /// Where in a definition.
         diagnostics: Vec<Diagnostic>,
     },
+    #[error("there is {what} `{name}` already")]
+    NameTaken { what: &'static str, name: String },
     #[error("{0}")]
     Conflict(String),
     #[error("this needs the role `{}`; yours is `{}`", .needs.name(), .has.name())]
@@ -83,7 +93,16 @@ pub enum Refusal {
 
 impl Refusal {
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self::Invalid { message: message.into(), diagnostics: Vec::new() }
+        Self::Invalid { message: message.into(), field: None, diagnostics: Vec::new() }
+    }
+
+    /// What is wrong with one argument.
+    pub fn of_field(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), field: Some(field), diagnostics: Vec::new() }
+    }
+
+    fn name_taken(what: &'static str, name: &str) -> Self {
+        Self::NameTaken { what, name: name.to_owned() }
     }
 }
 
@@ -118,6 +137,7 @@ pub struct Service {
     /// Changesets that a worker has.
     in_hand: Mutex<HashSet<ChangesetId>>,
     repositories_bytes_max: u64,
+    turns: Semaphore,
 }
 
 /// What a [`Service`] is made of.
@@ -153,6 +173,7 @@ impl Service {
             fetch: Notify::new(),
             in_hand: Mutex::default(),
             repositories_bytes_max: parts.repositories_bytes_max,
+            turns: Semaphore::new(BLOCKING_MAX),
         })
     }
 
@@ -178,8 +199,9 @@ impl Service {
         spawn("code hosts", |it| Box::pin(hosts::run(it)));
     }
 
-    pub fn changes(&self) -> broadcast::Receiver<Changed> {
-        self.changed.subscribe()
+    /// Rings when something that fits has changed, from now on.
+    pub fn rings(&self, fits: impl Fn(Changed) -> bool + Send + 'static) -> BoxStream<'static, ()> {
+        rings::rings(self.changed.subscribe(), fits).boxed()
     }
 
     pub fn now(&self) -> WallMs {
@@ -196,6 +218,8 @@ impl Service {
         self: &Arc<Self>,
         run: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> T {
+        // As many as ask get their turn, not a thread and a connection each: those would cost megabytes that stay.
+        let _turn = self.turns.acquire().await.expect("it is never closed");
         let service = self.clone();
         let done = tokio::task::spawn_blocking(move || run(&service)).await;
         done.expect("what runs here does not panic, and the runtime outlives it")
@@ -223,8 +247,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     if !name.is_empty() && name.len() <= 128 && name.chars().all(fine) {
         return Ok(());
     }
-    Err(Refusal::invalid(format!(
-        "`{}` is not a name of {what}: use up to 128 letters, digits, `.`, `_` and `-`",
-        name.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
-    )))
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+    let message = format!(
+        "`{shown}` is not a name of {what}: use up to 128 letters, digits, `.`, `_` and `-`"
+    );
+    Err(Refusal::of_field("name", message))
 }

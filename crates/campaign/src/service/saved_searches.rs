@@ -28,7 +28,7 @@ impl Service {
             .await?;
         self.triggers.notify_one();
         self.tell(Changed::Actions);
-        made.ok_or_else(|| Refusal::Conflict(format!("there is a saved search `{name}` already")))
+        made.ok_or_else(|| Refusal::name_taken("a saved search", name))
     }
 
     pub async fn update_saved_search(
@@ -53,8 +53,7 @@ impl Service {
             .await?;
         self.triggers.notify_one();
         self.tell(Changed::Actions);
-        changed
-            .ok_or_else(|| Refusal::Conflict(format!("there is a saved search `{name}` already")))
+        changed.ok_or_else(|| Refusal::name_taken("a saved search", &name))
     }
 
     pub async fn delete_saved_search(
@@ -97,7 +96,7 @@ fn check_query(query: &str) -> Result<(), Refusal> {
     Prepared::new(query, PatternType::Keyword).map_err(|error| {
         let token = query.get(error.span.range()).unwrap_or_default();
         let token = if token.is_empty() { String::new() } else { format!("`{token}`: ") };
-        Refusal::invalid(format!("{token}{error}"))
+        Refusal::of_field("query", format!("{token}{error}"))
     })?;
     Ok(())
 }

@@ -36,17 +36,18 @@ impl Service {
         let fine = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         let good = name.chars().all(fine) && name.starts_with(|c: char| c.is_ascii_uppercase());
         if !good || name.len() > 128 {
-            return Err(Refusal::invalid(format!(
-                "`{}` is not a secret's name: use capital letters, digits and `_`, a letter first",
-                name.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
-            )));
+            let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
+            let message = format!(
+                "`{shown}` is not a secret's name: use capital letters, digits and `_`, a letter first"
+            );
+            return Err(Refusal::of_field("name", message));
         }
         if value.trim_end().len() < SECRET_SHORTEST || value.len() > SECRET_BYTES {
             let most = SECRET_BYTES / 1024;
             let text = format!(
                 "the value of a secret has {SECRET_SHORTEST} bytes to {most} KiB: a shorter one cannot be masked in logs"
             );
-            return Err(Refusal::invalid(text));
+            return Err(Refusal::of_field("value", text));
         }
         let sealed = self.vault.seal(&format!("secret/{name}"), value.as_bytes());
         let (name, now) = (name.to_owned(), self.now());

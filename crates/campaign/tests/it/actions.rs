@@ -59,7 +59,7 @@ async fn a_bad_definition_is_told_with_its_places() {
     ] {
         let text = &format!("{text}{TEMPLATE}");
         let made = ground.service.create_action(&user(), "act", text).await;
-        let Err(Refusal::Invalid { message, diagnostics }) = made else { panic!("{text}") };
+        let Err(Refusal::Invalid { message, diagnostics, .. }) = made else { panic!("{text}") };
         assert!(message.contains(says) && !diagnostics.is_empty(), "{text}: {message}");
     }
     assert!(ground.service.store.action_named("act").unwrap().is_none());
@@ -91,7 +91,7 @@ async fn names_are_checked_and_unique() {
     }
     ground.action("Größe-1.2_x", &text).await;
     let again = ground.service.create_action(&user(), "Größe-1.2_x", &text).await;
-    assert!(matches!(again, Err(Refusal::Conflict(_))));
+    assert!(matches!(again, Err(Refusal::NameTaken { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

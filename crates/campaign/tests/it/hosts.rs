@@ -196,7 +196,7 @@ async fn a_host_that_cannot_be_is_refused_or_shows_why() {
     };
     let add = async |change| ground.service.add_code_host(&admin(), change).await;
     assert!(matches!(add(new("x", "nonsense", "t")).await, Err(Refusal::Invalid { .. })));
-    assert!(matches!(add(new("forge", forge.url(), "t")).await, Err(Refusal::Conflict(_))));
+    assert!(matches!(add(new("forge", forge.url(), "t")).await, Err(Refusal::NameTaken { .. })));
     let wrong = add(new("wrong", forge.url(), "not-it")).await.unwrap();
     let wrong = ground.service.sync_code_host(&user(), wrong.id).await.unwrap();
     let error = wrong.sync_error.unwrap();

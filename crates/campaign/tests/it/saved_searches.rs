@@ -124,7 +124,7 @@ async fn two_searches_with_one_text_and_new_names_and_texts() {
     let same = ground.service.store.saved_searches_with_query("needle").unwrap();
     assert_eq!(same.len(), 2);
     let taken = ground.service.create_saved_search(&user(), "one", "x", "").await;
-    assert!(matches!(taken, Err(Refusal::Conflict(_))));
+    assert!(matches!(taken, Err(Refusal::NameTaken { .. })));
     fire(&ground).await;
     // Each runs what hangs on it.
     ground.service.run_actions_of(&user(), one.id).await.unwrap();
@@ -146,7 +146,7 @@ async fn two_searches_with_one_text_and_new_names_and_texts() {
     fire(&ground).await;
     assert_eq!(runs(&ground, &first).len(), 3);
     let name = service.update_saved_search(&user(), one.id, Some("two"), None, None).await;
-    assert!(matches!(name, Err(Refusal::Conflict(_))));
+    assert!(matches!(name, Err(Refusal::NameTaken { .. })));
     let bad = service.update_saved_search(&user(), one.id, None, Some("repo:("), None).await;
     assert!(matches!(bad, Err(Refusal::Invalid { .. })));
 }

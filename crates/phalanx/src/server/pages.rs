@@ -12,14 +12,13 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use model::{AttemptNumber, GroupId, JobId};
 use serde_json::Value;
-use tokio::sync::broadcast::error::RecvError;
 use web::{Backend, Caller, GraphError, LogPiece, Role, Topic};
 
 pub struct Pages {
     pub graphql: Arc<api_graphql::Door>,
 }
 
-/// Changes that follow one another are told once in this time; a log that grows, each time.
+/// How often it is looked whether a log has grown.
 const PAUSE: Duration = Duration::from_millis(300);
 
 impl Pages {
@@ -89,20 +88,7 @@ impl Backend for Pages {
                     found.ok().flatten().map(|it| Changed::Campaign(it.id))
                 }
             };
-            let changes = service.changes();
-            stream::unfold((changes, wanted), |(mut changes, wanted)| async move {
-                loop {
-                    match changes.recv().await {
-                        Ok(changed) if wanted.is_none_or(|wanted| wanted == changed) => break,
-                        Ok(_) => {}
-                        // What was missed may have been it.
-                        Err(RecvError::Lagged(_)) => break,
-                        Err(RecvError::Closed) => return None,
-                    }
-                }
-                tokio::time::sleep(PAUSE).await;
-                Some(((), (changes, wanted)))
-            })
+            service.rings(move |changed| wanted.is_none_or(|wanted| wanted == changed))
         });
         rings.flatten().boxed()
     }

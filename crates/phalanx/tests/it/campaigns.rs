@@ -390,3 +390,113 @@ fn publish(url: &str, token: &str, name: &str, patch: &str) -> Option<()> {
     let answer = try_graph(url, token, create, json!({ "i": input }))?;
     answer["errors"].is_null().then_some(())
 }
+
+#[test]
+fn a_refusal_names_the_field() {
+    let place = Place::new();
+    place.repository("repos/a", &[("README.md", "hello\n")]);
+    let (_server, url) = place.server(&[]);
+    let token = place.token("token");
+    let ask = |query: &str, variables: Value| {
+        try_graph(&url, &token, query, variables).expect("the server answers")
+    };
+    let host = |name: &str, url: &str, exclude: &str| {
+        let input = json!({ "name": name, "kind": "GITHUB", "url": url, "exclude": [exclude] });
+        ask("mutation($i: CodeHostInput!) { addCodeHost(input: $i) { id } }", json!({ "i": input }))
+    };
+    let search = |name: &str, query: &str| {
+        let create =
+            "mutation($n: String!, $q: String!) { createSavedSearch(name: $n, query: $q) { id } }";
+        ask(create, json!({ "n": name, "q": query }))
+    };
+    let action = |name: &str, definition: &str| {
+        let create = "mutation($n: String!, $d: JSONCString!) { createAction(name: $n, definition: $d) { id } }";
+        ask(create, json!({ "n": name, "d": definition }))
+    };
+    let made = action("greet", SPEC)["data"]["createAction"]["id"].clone();
+    let settings = |settings: Value| {
+        let change = "mutation($a: ID!, $s: ActionSettingsInput!) { updateActionSettings(action: $a, settings: $s) { id } }";
+        ask(change, json!({ "a": made, "s": settings }))
+    };
+    let secret = |name: &str, value: &str| {
+        let set = "mutation($n: String!, $v: String!) { setSecret(name: $n, value: $v) { id } }";
+        ask(set, json!({ "n": name, "v": value }))
+    };
+    assert!(search("mine", "file:README.md")["errors"].is_null());
+    let cases = [
+        ("name", "BAD_INPUT", host("no good", "https://github.com", "x")),
+        ("url", "BAD_INPUT", host("hub", "github", "x")),
+        ("exclude", "BAD_INPUT", host("hub", "https://github.com", "{")),
+        ("name", "CONFLICT", search("mine", "file:x")),
+        ("query", "BAD_INPUT", search("other", "repo:(")),
+        ("definition", "BAD_INPUT", action("bad", "steps: 7\n")),
+        ("schedule", "BAD_INPUT", settings(json!({ "schedule": "61 * * * *" }))),
+        ("timeZone", "BAD_INPUT", settings(json!({ "schedule": "@daily", "timeZone": "Moon" }))),
+        ("name", "BAD_INPUT", secret("lower", "x")),
+        ("value", "BAD_INPUT", secret("GOOD", "")),
+    ];
+    for (field, code, answer) in cases {
+        let extensions = &answer["errors"][0]["extensions"];
+        assert_eq!(
+            (&extensions["field"], &extensions["code"]),
+            (&json!(field), &json!(code)),
+            "{answer}"
+        );
+    }
+    let found = ask(
+        "{ savedSearch(name: \"mine\") { query } none: savedSearch(name: \"x\") { id } }",
+        json!({}),
+    );
+    assert_eq!(
+        found["data"],
+        json!({ "savedSearch": { "query": "file:README.md" }, "none": null })
+    );
+}
+
+#[test]
+fn jobs_of_several_states_newest_first() {
+    let place = Place::new();
+    for name in ["a", "b", "c", "d"] {
+        place.repository(&format!("repos/{name}"), &[("README.md", "hello\n")]);
+    }
+    let (_server, url) = place.server(&[]);
+    let token = place.token("token");
+    let graph = |query: &str, variables: Value| graph(&url, &token, query, variables);
+    let input =
+        json!({ "name": "local", "kind": "GIT", "url": "", "include": [place.path("repos")] });
+    graph("mutation($i: CodeHostInput!) { addCodeHost(input: $i) { id } }", json!({ "i": input }));
+    eventually("the repositories are listed", || {
+        let data = graph("{ repositories { totalCount } }", json!({}));
+        (data["repositories"]["totalCount"] == 4).then_some(())
+    });
+    let create =
+        "mutation($d: JSONCString!) { createAction(name: \"greet\", definition: $d) { id } }";
+    let action = graph(create, json!({ "d": SPEC }))["createAction"]["id"].clone();
+    let start = "mutation($a: ID!) { createActionExecution(action: $a) { id } }";
+    let execution = graph(start, json!({ "a": action }))["createActionExecution"]["id"].clone();
+    let register = "mutation { registerAgent(id: \"one\", specs: \"os=Linux\") { id } }";
+    let agent = graph(register, json!({}))["registerAgent"]["id"].clone();
+    let pull = "mutation($a: ID!) { pullActionJob(agent: $a) { id } }";
+    let update = "mutation($j: ID!, $s: ActionJobState) { updateActionJob(actionJob: $j, state: $s) { number } }";
+    let mut numbers = Vec::new();
+    for state in ["COMPLETED", "ERRORED", "TIMEOUT"] {
+        let job = graph(pull, json!({ "a": agent }))["pullActionJob"]["id"].clone();
+        let ended = graph(update, json!({ "j": job, "s": state }));
+        numbers.push(ended["updateActionJob"]["number"].clone());
+    }
+    let list = "query($e: ID!, $s: [ActionJobState!], $after: String) {
+        all: actionJobs(first: 1, after: $after, states: $s, newestFirst: true) { totalCount pageInfo { endCursor } nodes { number } }
+        node(id: $e) { ... on ActionExecution { jobs(states: $s) { totalCount nodes { number } } } } }";
+    let failed = json!(["ERRORED", "TIMEOUT"]);
+    let first = graph(list, json!({ "e": execution, "s": failed }));
+    let job = |number: &Value| json!({ "number": number });
+    assert_eq!(first["all"]["totalCount"], 2);
+    assert_eq!(first["all"]["nodes"], json!([job(&numbers[2])]));
+    let oldest_first = json!([job(&numbers[1]), job(&numbers[2])]);
+    assert_eq!(first["node"]["jobs"], json!({ "totalCount": 2, "nodes": oldest_first }));
+    let after = &first["all"]["pageInfo"]["endCursor"];
+    let second = graph(list, json!({ "e": execution, "s": failed, "after": after }));
+    assert_eq!(second["all"]["nodes"], json!([job(&numbers[1])]));
+    let everything = graph(list, json!({ "e": execution }));
+    assert_eq!(everything["all"]["totalCount"], 4);
+}

@@ -7,13 +7,13 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cx::{Answer, Cx, Refusal, go, segment};
+use crate::cx::{Answer, Cx, Fields, Refusal, go, segment};
 use crate::session::Posted;
-use crate::types::{Diagnostic, Named};
+use crate::types::{Diagnostic, Named, PageInfo};
 use crate::view::form::{Line, Sent, form};
 use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
-use crate::view::text::{counted, shown};
+use crate::view::text::{count, counted, shown};
 
 const EXAMPLE: &str = "name: hello\ndescription: Say hello in every README\non:\n  - repositoriesMatchingQuery: file:README.md\nsteps:\n  - run: echo hello >> README.md\n    container: alpine:3\nchangesetTemplate:\n  title: Hello\n  body: Adds a greeting.\n  branch: hello\n  commit:\n    message: Say hello\n  published: false\n";
 
@@ -54,6 +54,7 @@ struct Validation {
 struct Scope {
     total_count: i64,
     took_ms: i64,
+    page_info: PageInfo,
     diagnostics: Vec<Diagnostic>,
     nodes: Vec<Workspace>,
     skipped: Vec<Skipped>,
@@ -92,22 +93,28 @@ async fn find(cx: &Cx, name: &str) -> Result<Action, Refusal> {
     data.action.ok_or_else(|| cx.not_found("No action has this name."))
 }
 
+/// A page of what it would run on: how many rows are before it, and its cursor. The button's value says both.
+fn asked_page(fields: &Fields) -> Option<(i64, &str)> {
+    let (before, after) = fields.get("page")?.split_once('.')?;
+    Some((before.parse().ok()?, after))
+}
+
 async fn checked(
     cx: &Cx,
-    definition: &str,
+    fields: &Fields,
     name: Option<&str>,
 ) -> Result<Check, Vec<crate::GraphError>> {
-    let variables = json!({ "definition": definition, "name": name });
+    let definition = fields.get("definition").unwrap_or_default();
+    let after = asked_page(fields).map(|(_, after)| after).filter(|after| !after.is_empty());
+    let variables = json!({ "definition": definition, "name": name, "after": after });
     cx.try_ask(include_str!("../../queries/action_check.graphql"), variables).await
 }
 
 /// For the script: only what the check found.
 pub(crate) async fn check(posted: Posted) -> Response {
     let Posted { cx, fields } = posted;
-    let found = match checked(&cx, fields.get("definition").unwrap_or_default(), fields.get("name"))
-        .await
-    {
-        Ok(check) => result(&check),
+    let found = match checked(&cx, &fields, fields.get("name")).await {
+        Ok(check) => result(&check, &fields),
         Err(errors) => Sent::new(fields, errors).summary(&[]),
     };
     Html(found.into_string()).into_response()
@@ -117,7 +124,7 @@ pub(crate) async fn create(posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let query = include_str!("../../queries/do/createAction.graphql");
     let definition = fields.get("definition").unwrap_or_default().to_owned();
-    let check = checked(&cx, &definition, fields.get("name")).await;
+    let check = checked(&cx, &fields, fields.get("name")).await;
     // An action's name is in its text; the field is for texts without one.
     let named = check.as_ref().ok().and_then(|check| check.validate_definition.name.clone());
     let name = fields.get("name").map(str::to_owned).or(named).unwrap_or_default();
@@ -130,7 +137,7 @@ pub(crate) async fn save(Path(name): Path<String>, posted: Posted) -> Answer {
     let action = find(&cx, &name).await?;
     let query = include_str!("../../queries/do/updateAction.graphql");
     let definition = fields.get("definition").unwrap_or_default();
-    let check = checked(&cx, definition, Some(&name)).await;
+    let check = checked(&cx, &fields, Some(&name)).await;
     let variables = json!({ "action": action.id, "newDefinition": definition });
     store(&cx, Some(&action), query, variables, Sent::new(fields, Vec::new()), check.ok()).await
 }
@@ -144,7 +151,7 @@ async fn store(
     check: Option<Check>,
 ) -> Answer {
     let text = sent.fields.get("definition").unwrap_or_default().to_owned();
-    if sent.fields.has("check") {
+    if sent.fields.has("check") || sent.fields.has("page") {
         return Ok(editor(cx, action, &text, &sent, check.as_ref(), StatusCode::OK));
     }
     let stored: Result<Value, _> = cx.try_ask(query, variables).await;
@@ -194,7 +201,7 @@ fn editor(
                     }
                 }
                 div.editor-found id="found" role="status" aria-label="What the check found" {
-                    @if let Some(check) = check { (result(check)) } @else { p.dim { "Press Check to see mistakes and what it would run on." } }
+                    @if let Some(check) = check { (result(check, &sent.fields)) } @else { p.dim { "Press Check to see mistakes and what it would run on." } }
                 }
             }
         }))
@@ -202,7 +209,7 @@ fn editor(
     cx.page_with(status, &Page::new(title_words).scripts(&["editor.js"]), body)
 }
 
-fn result(check: &Check) -> Markup {
+fn result(check: &Check, fields: &Fields) -> Markup {
     let (validation, scope) = (&check.validate_definition, &check.preview_scope);
     html! {
         @if validation.ok {
@@ -223,8 +230,25 @@ fn result(check: &Check) -> Markup {
                 }
             }
         }
-        @if scope.total_count > scope.nodes.len() as i64 { p.dim { "… and " (scope.total_count - scope.nodes.len() as i64) " more" } }
+        (scope_pager(scope, fields))
         @if !scope.skipped.is_empty() { (skipped(&scope.skipped)) }
+    }
+}
+
+/// The pages are of what is in the form, so that they are buttons of it.
+fn scope_pager(scope: &Scope, fields: &Fields) -> Markup {
+    let before = asked_page(fields).map_or(0, |(before, _)| before.max(0));
+    let last = before + scope.nodes.len() as i64;
+    html! {
+        @if scope.total_count > scope.nodes.len() as i64 && !scope.nodes.is_empty() {
+            div.pager data-scope-pages {
+                span { (count(before + 1)) "–" (count(last)) " of " (count(scope.total_count)) }
+                @if before > 0 { button name="page" value="0." { "First page" } }
+                @if let (true, Some(cursor)) = (scope.page_info.has_next_page, &scope.page_info.end_cursor) {
+                    button name="page" value={ (last) "." (cursor) } { "Next page" }
+                }
+            }
+        }
     }
 }
 

@@ -118,17 +118,17 @@ pub(crate) async fn schedule(posted: Posted) -> Response {
     let preview: Result<Preview, _> =
         cx.try_ask(include_str!("../../queries/preview_schedule.graphql"), variables).await;
     let found = match preview {
-        Ok(preview) => times(&preview.preview_schedule),
+        Ok(preview) => times(&preview.preview_schedule, fields.get("timeZone").unwrap_or_default()),
         Err(errors) => Sent::new(fields, errors).summary(&[]),
     };
     Html(found.into_string()).into_response()
 }
 
-fn times(found: &Times) -> Markup {
+fn times(found: &Times, zone: &str) -> Markup {
     html! {
         @if let Some(error) = &found.error { p.note.bad { (icon("cross")) span { (shown(error)) } } }
         @if let Some(description) = &found.description { p { (shown(description)) } }
-        (next_runs(&found.times))
+        (next_runs(&found.times, zone))
     }
 }
 
@@ -153,7 +153,7 @@ fn page(cx: &Cx, data: &Data, action: &Action, sent: &Sent, status: StatusCode) 
                         &pairs(&[("SKIP", "Leave this one out"), ("QUEUE", "Run after it"), ("CANCEL_PREVIOUS", "Cancel the last")])))
                 }
                 (check("schedulePaused", "Paused", sent.checked("schedulePaused", action.schedule_paused)))
-                div id="times" role="status" { @if sent.fields.0.is_empty() { (next_runs(&action.next_runs)) } }
+                div id="times" role="status" { @if sent.fields.0.is_empty() { (next_runs(&action.next_runs, &action.time_zone)) } }
             }
             fieldset.card {
                 legend { "When a saved search finds something" }

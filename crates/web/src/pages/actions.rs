@@ -16,7 +16,7 @@ use crate::view::layout::{Page, title};
 use crate::view::list::{self, ROWS};
 use crate::view::state::{badge, tagged};
 use crate::view::text::shown;
-use crate::view::time::{ago, exact};
+use crate::view::time::{ago, exact, in_zone};
 
 #[derive(Deserialize)]
 struct List {
@@ -166,7 +166,7 @@ fn triggers(action: &Action) -> Markup {
                     code { (shown(schedule)) } " in " (shown(&action.time_zone))
                     @if action.schedule_paused { " " (tagged("wait", "clock", "Paused")) }
                     span.dim.sub { (overlap(&action.overlap_policy)) }
-                    (next_runs(&action.next_runs))
+                    (next_runs(&action.next_runs, &action.time_zone))
                 } @else { span.dim { "none" } }
             }
             dt { "Saved search" }
@@ -189,10 +189,11 @@ fn triggers(action: &Action) -> Markup {
     }
 }
 
-pub(crate) fn next_runs(times: &[Timestamp]) -> Markup {
+/// In the zone of the schedule: where it is 03:00 is what whoever wrote it thinks of.
+pub(crate) fn next_runs(times: &[Timestamp], zone: &str) -> Markup {
     html! {
         @if !times.is_empty() {
-            ol.times aria-label="Next runs" { @for time in times { li { (ago(*time)) " " span.dim { (exact(*time)) } } } }
+            ol.times aria-label="Next runs" { @for time in times { li { (ago(*time)) " " span.dim title=(exact(*time)) { (in_zone(*time, zone)) } } } }
         }
     }
 }

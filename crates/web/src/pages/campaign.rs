@@ -170,6 +170,8 @@ fn buttons(cx: &Cx, campaign: &Campaign) -> Markup {
             }
             @if counts.failed > 0 { (operation(cx, "retryCampaign", &id, html! { (icon("retry")) "Retry " (count(counts.failed)) " failed" }, "primary")) }
             a.button href={ (campaign.url) "/preview" } { "Preview" }
+            a.button href={ (campaign.url) "/edit" } { "Edit" }
+            a.button href={ (campaign.url) "/track" } { "Track pull requests" }
             details.grave {
                 summary.button { "Close…" }
                 div.pop { (form(cx, "/do/closeCampaign", html! {

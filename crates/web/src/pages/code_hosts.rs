@@ -1,5 +1,6 @@
 //! Code hosts: where repositories come from, whether they let us in, and a form for one more.
 
+use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -78,12 +79,58 @@ pub(crate) async fn add(posted: Posted) -> Answer {
         Ok(_) => Ok(go("/code-hosts")),
         Err(errors) => {
             let data = all(&cx).await?;
-            // SECURITY: what was typed as a secret is not sent back.
-            let secret = |name: &str| matches!(name, "token" | "password" | "privateKey");
-            let kept = fields.0.into_iter().filter(|(name, _)| !secret(name)).collect();
-            Ok(page(&cx, &data, &Sent::new(Fields(kept), errors), StatusCode::UNPROCESSABLE_ENTITY))
+            let sent = Sent::new(without_secrets(fields), errors);
+            Ok(page(&cx, &data, &sent, StatusCode::UNPROCESSABLE_ENTITY))
         }
     }
+}
+
+async fn find(cx: &Cx, name: &str) -> Result<Host, Refusal> {
+    // There are few of them.
+    let query = include_str!("../../queries/code_hosts.graphql");
+    let data: Data = cx.ask(query, json!({ "first": 1000 })).await?;
+    let found = data.code_hosts.nodes.into_iter().find(|host| host.name == name);
+    found.ok_or_else(|| cx.not_found("No code host has this name."))
+}
+
+pub(crate) async fn edit(cx: Cx, Path(name): Path<String>) -> Answer {
+    let host = find(&cx, &name).await?;
+    Ok(edit_page(&cx, &host, &Sent::default(), StatusCode::OK))
+}
+
+pub(crate) async fn save(Path(name): Path<String>, posted: Posted) -> Answer {
+    let Posted { cx, fields } = posted;
+    let host = find(&cx, &name).await?;
+    let variables = json!({ "codeHost": host.id, "input": input(&fields) });
+    let done: Result<Value, _> =
+        cx.try_ask(include_str!("../../queries/do/updateCodeHost.graphql"), variables).await;
+    match done {
+        Ok(_) => Ok(go("/code-hosts")),
+        Err(errors) => {
+            let sent = Sent::new(without_secrets(fields), errors);
+            Ok(edit_page(&cx, &host, &sent, StatusCode::UNPROCESSABLE_ENTITY))
+        }
+    }
+}
+
+/// SECURITY: what was typed as a secret is not sent back.
+fn without_secrets(fields: Fields) -> Fields {
+    let secret = |name: &str| matches!(name, "token" | "password" | "privateKey");
+    Fields(fields.0.into_iter().filter(|(name, _)| !secret(name)).collect())
+}
+
+fn edit_page(cx: &Cx, host: &Host, sent: &Sent, status: StatusCode) -> Response {
+    let body = html! {
+        (title(&[("/code-hosts", "Code hosts")], html! { (shown(&host.name)) }, html! { "Its repositories are looked for again when it is saved." }, html! {}))
+        (sent.summary(FIELDS))
+        (form(cx, &cx.path, html! {
+            div.card {
+                (inputs(sent, Some(host)))
+                div.buttons { button.primary disabled[cx.caller.role != Role::Admin] { "Save" } a.button href="/code-hosts" { "Cancel" } }
+            }
+        }))
+    };
+    cx.page_with(status, &Page::new(format!("Edit {}", host.name)), body)
 }
 
 fn input(fields: &Fields) -> Value {
@@ -131,7 +178,7 @@ fn one(cx: &Cx, host: &Host) -> Markup {
                 @else { (tagged("good", "check", "In sync")) }
                 div.buttons.push {
                     @if cx.may_write() { (operation(cx, "syncCodeHost", &[("codeHost", &host.id)], html! { (icon("retry")) "Sync now" span.hide { " " (shown(&host.name)) } }, "")) }
-                    @if cx.caller.role == Role::Admin { (grave(cx, "deleteCodeHost", &[("codeHost", &host.id)], "Delete", "Its repositories are not fetched any more. Pull requests stay as they are.")) }
+                    @if cx.caller.role == Role::Admin { a.button href={ "/code-hosts/" (encoded(&host.name)) } { "Edit" span.hide { " " (shown(&host.name)) } } (grave(cx, "deleteCodeHost", &[("codeHost", &host.id)], "Delete", "Its repositories are not fetched any more. Pull requests stay as they are.")) }
                 }
             }
             @if let Some(error) = &host.sync_error { p.note.bad { (icon("cross")) span { (shown(error)) } } }
@@ -159,32 +206,50 @@ fn kind(kind: &str) -> &str {
 }
 
 fn add_form(cx: &Cx, sent: &Sent, open: bool) -> Markup {
+    html! {
+        details.card open[open || !sent.errors.is_empty()] { summary { h2 { "Add a code host" } } (sent.summary(FIELDS))
+            (form(cx, "/code-hosts", html! {
+                (inputs(sent, None))
+                div.buttons { button.primary { "Add" } }
+            }))
+        }
+    }
+}
+
+/// Everything that a code host is made of; of a known one, as it is.
+fn inputs(sent: &Sent, host: Option<&Host>) -> Markup {
     let kinds = pairs(&[
         ("GITHUB", "GitHub"),
         ("GITLAB", "GitLab"),
         ("GITEA", "Gitea or Forgejo"),
         ("GIT", "Git only"),
     ]);
+    let of = |text: fn(&Host) -> &str| host.map_or("", text);
+    let (include, exclude) = match host {
+        Some(host) => (host.include.join(" "), host.exclude.join(" ")),
+        None => Default::default(),
+    };
+    let keeps = host.is_some_and(|host| host.has_credential);
+    let secret = if keeps {
+        "Empty: the credential that is set stays. Kept encrypted, never shown again, never given to a job."
+    } else {
+        "Kept encrypted, never shown again, never given to a job."
+    };
     html! {
-        details.card open[open || !sent.errors.is_empty()] { summary { h2 { "Add a code host" } } (sent.summary(FIELDS))
-            (form(cx, "/code-hosts", html! {
-                div.row {
-                    (select("kind", "Kind", sent.value("kind", "GITHUB"), &kinds))
-                    (Line::new("name", "Name", sent.value("name", "")).required().hint("As github.com.").show(sent))
-                    (Line::new("url", "Address", sent.value("url", "")).required().hint("As https://github.com.").show(sent))
-                    (Line::new("include", "Only these repositories", sent.value("include", "")).hint("Globs, with spaces between.").show(sent))
-                    (Line::new("exclude", "Not these", sent.value("exclude", "")).hint("Globs, with spaces between.").show(sent))
-                    (Line::new("token", "Access token", "").secret().hint("Kept encrypted, never shown again, never given to a job.").show(sent))
-                }
-                details { summary { "Other credentials" } div.row {
-                    (Line::new("username", "User name", sent.value("username", "")).show(sent))
-                    (Line::new("password", "Password", "").secret().show(sent))
-                    (Line::new("appID", "GitHub App", sent.value("appID", "")).show(sent))
-                    (Line::new("installationID", "Its installation", sent.value("installationID", "")).show(sent))
-                    div.field { label for="privateKey" { "Its private key" } textarea id="privateKey" name="privateKey" rows="3" spellcheck="false" autocomplete="off" {} }
-                } }
-                div.buttons { button.primary { "Add" } }
-            }))
+        div.row {
+            (select("kind", "Kind", sent.value("kind", host.map_or("GITHUB", |host| &host.kind)), &kinds))
+            (Line::new("name", "Name", sent.value("name", of(|host| &host.name))).required().hint("As github.com.").show(sent))
+            (Line::new("url", "Address", sent.value("url", of(|host| &host.url))).hint("As https://github.com. Empty for folders of Git only.").show(sent))
+            (Line::new("include", "Only these repositories", sent.value("include", &include)).hint("Organisations, groups, or owner/name; of Git only, addresses and folders. With spaces between.").show(sent))
+            (Line::new("exclude", "Not these", sent.value("exclude", &exclude)).hint("Globs over names, with spaces between.").show(sent))
+            (Line::new("token", "Access token", "").secret().hint(secret).show(sent))
         }
+        details { summary { "Other credentials" } div.row {
+            (Line::new("username", "User name", sent.value("username", "")).show(sent))
+            (Line::new("password", "Password", "").secret().show(sent))
+            (Line::new("appID", "GitHub App", sent.value("appID", "")).show(sent))
+            (Line::new("installationID", "Its installation", sent.value("installationID", "")).show(sent))
+            div.field { label for="privateKey" { "Its private key" } textarea id="privateKey" name="privateKey" rows="3" spellcheck="false" autocomplete="off" {} }
+        } }
     }
 }

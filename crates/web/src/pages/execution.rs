@@ -61,7 +61,7 @@ struct PartialSubmit {
 pub(crate) async fn show(cx: Cx, Path(number): Path<u64>) -> Answer {
     let variables = json!({
         "id": node_id("ActionExecution", number), "first": ROWS, "after": cx.params.get("after"),
-        "state": cx.params.get("state"), "query": cx.params.get("q"),
+        "states": list::states(&cx), "query": cx.params.get("q"),
     });
     let data: Node<Execution> =
         cx.ask(include_str!("../../queries/execution.graphql"), variables).await?;
@@ -156,7 +156,7 @@ fn says(cx: &Cx, execution: &Execution) -> Markup {
         @if row.counts.errored + row.counts.timeout > 0 && cx.params.get("state").is_none() {
             p.note.bad { (icon("cross")) span {
                 b { (counted(row.counts.errored + row.counts.timeout, "job", "jobs")) " did not succeed." } " "
-                a href=(list::in_state(&row.url, "ERRORED")) { "See why" }
+                a href=(list::in_state(&row.url, list::FAILED)) { "See why" }
                 @if row.counts.with_patch > 0 { ". The " (counted(row.counts.with_patch, "patch", "patches")) " of the others are kept." }
             } }
         }
@@ -175,6 +175,11 @@ fn numbers(cx: &Cx, row: &ExecutionRow) -> Markup {
                         a href=(cx.with(&[("state", state), ("after", ""), ("at", "")])) aria-current=[(now == state).then_some("true")] {
                             span.key.(tone) {} (word) " " span.n { (count(number)) }
                         }
+                    }
+                }
+                @if (row.counts.errored > 0 && row.counts.timeout > 0) || now == list::FAILED {
+                    a href=(cx.with(&[("state", list::FAILED), ("after", ""), ("at", "")])) aria-current=[(now == list::FAILED).then_some("true")] {
+                        "Failed or timed out " span.n { (count(row.counts.errored + row.counts.timeout)) }
                     }
                 }
             }

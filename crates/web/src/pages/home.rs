@@ -3,16 +3,17 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::backend::Topic;
-use crate::cx::{Answer, Cx};
+use crate::cx::{Answer, Cx, go};
 use crate::pages::{campaigns, executions, jobs};
+use crate::session::Posted;
 use crate::types::{Connection, ExecutionRow, JobRow, Named};
 use crate::view::form::form;
 use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
-use crate::view::list::empty;
+use crate::view::list::{FAILED, empty, in_state};
 use crate::view::text::{count, counted, flat, shown};
 use crate::view::time::{ago, span};
 
@@ -80,7 +81,7 @@ pub(crate) async fn show(cx: Cx) -> Answer {
             }
         }
         section.card data-live id="failed-jobs" hidden[home.failed_jobs.nodes.is_empty()] {
-            h2 { "Latest failed jobs" span.n { (count(home.failed_jobs.total_count)) } a.more href="/jobs?state=ERRORED" { "All" } }
+            h2 { "Latest failed jobs" span.n { (count(home.failed_jobs.total_count)) } a.more href=(in_state("/jobs", FAILED)) { "All" } }
             (jobs::table(&home.failed_jobs.nodes, true))
         }
         div.columns {
@@ -101,10 +102,30 @@ pub(crate) async fn show(cx: Cx) -> Answer {
     Ok(cx.page(&Page::new("Overview").live(Topic::Everything), body))
 }
 
+/// Runs the action of a name.
+pub(crate) async fn run(posted: Posted) -> Answer {
+    let Posted { cx, fields } = posted;
+    let variables = json!({ "name": fields.get("name").unwrap_or_default().trim() });
+    let found: Value = cx.ask(include_str!("../../queries/action_find.graphql"), variables).await?;
+    let id =
+        found["action"]["id"].as_str().ok_or_else(|| cx.not_found("No action has this name."))?;
+    let query = include_str!("../../queries/do/createActionExecution.graphql");
+    let done: Value = cx.ask(query, json!({ "action": id })).await?;
+    Ok(go(done["done"]["url"].as_str().unwrap_or("/executions")))
+}
+
 fn run_something(cx: &Cx, actions: &Connection<Named>) -> Markup {
     html! {
         @if cx.may_write() {
-            @if !actions.nodes.is_empty() {
+            @if actions.total_count > actions.nodes.len() as i64 {
+                // Too many to choose from: the name is typed, and the first ones are suggested.
+                (form(cx, "/actions/run", html! {
+                    label.hide for="run-action" { "Action to run" }
+                    input id="run-action" name="name" list="run-actions" required placeholder={ "One of " (count(actions.total_count)) " actions" } autocomplete="off" spellcheck="false";
+                    datalist id="run-actions" { @for action in &actions.nodes { option value=(action.name) {} } }
+                    button.primary { (icon("play")) "Run" }
+                }))
+            } @else if !actions.nodes.is_empty() {
                 (form(cx, "/do/createActionExecution", html! {
                     label.hide for="run-action" { "Action to run" }
                     select id="run-action" name="action" { @for action in &actions.nodes { option value=(action.id) { (flat(&action.name)) } } }

@@ -21,12 +21,12 @@ struct Data {
 
 pub(crate) async fn list(cx: Cx) -> Answer {
     let variables =
-        json!({ "first": ROWS, "after": cx.params.get("after"), "state": cx.params.get("state") });
+        json!({ "first": ROWS, "after": cx.params.get("after"), "states": list::states(&cx) });
     let data: Data = cx.ask(include_str!("../../queries/jobs.graphql"), variables).await?;
     let all = &data.action_jobs;
     let body = html! {
         (title(&[], html! { "Jobs" }, html! { "One command in one repository each, newest first." }, html! {}))
-        (list::filters(&cx, "State", "state", &[("", "All", None), ("PENDING", "Queued", None), ("RUNNING", "Running", None), ("ERRORED", "Failed", None),
+        (list::filters(&cx, "State", "state", &[("", "All", None), ("PENDING", "Queued", None), ("RUNNING", "Running", None), (list::FAILED, "Failed or timed out", None), ("ERRORED", "Failed", None),
             ("TIMEOUT", "Timed out", None), ("COMPLETED", "Completed", None), ("CANCELED", "Canceled", None)]))
         section data-live id="jobs" {
             @if all.nodes.is_empty() {

@@ -19,14 +19,18 @@ use crate::view::list::{self, ROWS};
 use crate::view::text::{count, shown};
 use crate::view::time::{ago, ago_or};
 
-/// Most searches among which one is looked for by its name.
-const LOOKED_AT: u32 = 1000;
 const FIELDS: &[&str] = &["name", "query", "description"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data {
     saved_searches: Connection<Saved>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct One {
+    saved_search: Option<Saved>,
 }
 
 #[derive(Deserialize)]
@@ -45,19 +49,19 @@ struct Saved {
     last_change_at: Option<Timestamp>,
 }
 
-async fn all(cx: &Cx, first: u32) -> Result<Data, Refusal> {
-    let variables = json!({ "first": first, "after": cx.params.get("after") });
+async fn all(cx: &Cx) -> Result<Data, Refusal> {
+    let variables = json!({ "first": ROWS, "after": cx.params.get("after") });
     cx.ask(include_str!("../../queries/saved_searches.graphql"), variables).await
 }
 
 async fn find(cx: &Cx, name: &str) -> Result<Saved, Refusal> {
-    let data = all(cx, LOOKED_AT).await?;
-    let found = data.saved_searches.nodes.into_iter().find(|search| search.name == name);
-    found.ok_or_else(|| cx.not_found("No saved search has this name."))
+    let query = include_str!("../../queries/saved_search.graphql");
+    let data: One = cx.ask(query, json!({ "name": name })).await?;
+    data.saved_search.ok_or_else(|| cx.not_found("No saved search has this name."))
 }
 
 pub(crate) async fn list(cx: Cx) -> Answer {
-    let data = all(&cx, ROWS).await?;
+    let data = all(&cx).await?;
     Ok(list_page(&cx, &data, &Sent::default(), StatusCode::OK))
 }
 
@@ -69,7 +73,7 @@ pub(crate) async fn create(posted: Posted) -> Answer {
     match done {
         Ok(done) => Ok(go(done["done"]["url"].as_str().unwrap_or("/saved-searches"))),
         Err(errors) => {
-            let data = all(&cx, ROWS).await?;
+            let data = all(&cx).await?;
             Ok(list_page(&cx, &data, &Sent::new(fields, errors), StatusCode::UNPROCESSABLE_ENTITY))
         }
     }

@@ -141,6 +141,23 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Several lines to fill in.
+pub(crate) fn area(name: &str, label: &str, value: &str, hint: &str, sent: &Sent) -> Markup {
+    let error = sent.error(name);
+    let help = format!("{name}-help");
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            // The first line end of a text area is not part of it.
+            textarea id=(name) name=(name) rows="6" aria-invalid=[error.map(|_| "true")] aria-describedby=(help) { "\n" (value) }
+            p.hint id=(help) {
+                @if let Some(error) = error { span.error { (shown(error)) } " " }
+                (hint)
+            }
+        }
+    }
+}
+
 /// A choice; `options` are values and labels.
 pub(crate) fn select(name: &str, label: &str, value: &str, options: &[(String, String)]) -> Markup {
     html! {

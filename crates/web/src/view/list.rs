@@ -10,6 +10,14 @@ use crate::types::PageInfo;
 /// Rows of one page of a list.
 pub(crate) const ROWS: u32 = 100;
 
+/// What `?state=` names: one state, or several with commas between.
+pub(crate) fn states(cx: &Cx) -> Option<Vec<&str>> {
+    Some(cx.params.get("state")?.split(',').collect())
+}
+
+/// The states of jobs that did not do what they should.
+pub(crate) const FAILED: &str = "ERRORED,TIMEOUT";
+
 /// Links to the first and the next page. The cursor goes forward only; the browser's back goes back.
 pub(crate) fn pager(cx: &Cx, info: &PageInfo, total: i64, shown: usize) -> Markup {
     let at: i64 = cx.params.get("at").and_then(|at| at.parse().ok()).unwrap_or(0).max(0);

@@ -1,5 +1,6 @@
 //! Times: how long ago, with the exact time on hover; scripts keep the words fresh.
 
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use maud::{Markup, html};
 
@@ -20,6 +21,12 @@ pub(crate) fn ago_or(at: Option<Timestamp>, otherwise: &str) -> Markup {
 
 pub(crate) fn exact(at: Timestamp) -> String {
     at.round(Unit::Second).unwrap_or(at).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// As clocks of a time zone show it; of one that is not known, in UTC.
+pub(crate) fn in_zone(at: Timestamp, zone: &str) -> String {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
 }
 
 /// The two largest units, and one from a day on.

@@ -1,6 +1,7 @@
 //! Every page: it is there, it has its headers, it says what it should, and nothing in it is markup of others.
 
 use http::{Request, StatusCode};
+use serde_json::json;
 
 use crate::Browser;
 use crate::fixture::{Fixture, HOSTILE};
@@ -29,10 +30,13 @@ const PAGES: &[&str] = &[
     "/campaigns/new?patchSet=UGF0Y2hTZXQ6Mw",
     "/campaigns/go-1-26",
     "/campaigns/go-1-26/preview",
+    "/campaigns/go-1-26/edit",
+    "/campaigns/go-1-26/track",
     "/changesets/Q2FtcGFpZ25DaGFuZ2VzZXQ6MQ%3D%3D",
     "/patch-sets/UGF0Y2hTZXQ6Mw",
     "/patches/UGF0Y2g6MQ",
     "/saved-searches",
+    "/saved-searches/go-1-21-users",
     "/repositories",
     "/repositories/github.com/acme/web",
     "/code-hosts",
@@ -144,7 +148,7 @@ async fn ten_thousand_jobs_by_pages() {
     );
     let asked = fixture.asked.lock().unwrap();
     assert_eq!(asked[0].1["query"], "acme");
-    assert_eq!(asked[0].1["state"], "RUNNING");
+    assert_eq!(asked[0].1["states"], json!(["RUNNING"]));
     assert_eq!(asked[1].1["after"], "9900");
 }
 
@@ -194,6 +198,9 @@ async fn what_is_not_there() {
         "/jobs/404",
         "/actions/none",
         "/campaigns/none",
+        "/campaigns/none/edit",
+        "/campaigns/none/track",
+        "/code-hosts/none",
         "/repositories/none",
         "/saved-searches/none",
         "/no/such/page",
@@ -261,4 +268,37 @@ async fn assets_are_kept_only_under_their_hash() {
     let old = browser.get(&format!("/assets/000000000000/{name}")).await;
     assert_eq!((old.status, old.header("cache-control")), (StatusCode::OK, "no-store"));
     assert_eq!(browser.get("/assets/000000000000/none.js").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn failed_and_timed_out_jobs_are_one_filter() {
+    let fixture = Fixture::new();
+    let browser = Browser::new(&fixture);
+    for page in ["/executions/8", "/jobs"] {
+        let text = browser.get(page).await.text();
+        let link = format!("href=\"{page}?state=ERRORED%2CTIMEOUT\"");
+        assert!(text.contains(&link) && text.contains("Failed or timed out"), "{page}");
+        fixture.asked.lock().unwrap().clear();
+        let text = browser.get(&format!("{page}?state=ERRORED%2CTIMEOUT")).await.text();
+        assert_eq!(fixture.asked.lock().unwrap()[0].1["states"], json!(["ERRORED", "TIMEOUT"]));
+        let current = format!("{link} aria-current=\"true\"");
+        assert!(text.contains(&current), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn times_of_a_schedule_are_in_its_zone() {
+    let text = Browser::new(&Fixture::new()).get("/actions/upgrade-go-1-26").await.text();
+    let times = text.split("aria-label=\"Next runs\"").nth(1).unwrap();
+    let times = times.split("</ol>").next().unwrap();
+    assert!(times.contains(" CET<") || times.contains(" CEST<"), "{times}");
+    assert!(times.contains(" UTC\">"), "the exact time is there too: {times}");
+}
+
+#[tokio::test]
+async fn more_actions_than_one_can_choose_from() {
+    let few = Browser::new(&Fixture::new()).get("/").await.text();
+    assert!(few.contains("<select id=\"run-action\""));
+    let many = Browser::new(&Fixture { actions: 300, ..Fixture::new() }).get("/").await.text();
+    assert!(many.contains("list=\"run-actions\"") && many.contains("One of 300 actions"));
 }

@@ -43,18 +43,53 @@ impl Connection {
         headers: &str,
         body: &[u8],
     ) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.send_as("POST", path, authorization, headers, body).await?;
+        self.read().await
+    }
+
+    pub async fn get(&mut self, path: &str, headers: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.send_as("GET", path, None, headers, b"").await?;
+        self.read().await
+    }
+
+    async fn send_as(
+        &mut self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        headers: &str,
+        body: &[u8],
+    ) -> anyhow::Result<()> {
         use std::io::Write;
         self.out.clear();
         let authorization = authorization.unwrap_or(&self.authorization);
         write!(
             self.out,
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {authorization}\r\nContent-Length: {}\r\n{headers}\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: {authorization}\r\nContent-Length: {}\r\n{headers}\r\n",
             self.host,
             body.len()
         )?;
         self.out.extend_from_slice(body);
-        self.stream.write_all(&self.out).await?;
+        Ok(self.stream.write_all(&self.out).await?)
+    }
+
+    /// Asks for an answer that never ends; [`Self::stream`] reads it.
+    pub async fn open_stream(&mut self, path: &str, headers: &str) -> anyhow::Result<()> {
+        self.send_as("GET", path, None, headers, b"").await
+    }
+
+    pub async fn put(&mut self, path: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.send_as("PUT", path, None, "", body).await?;
         self.read().await
+    }
+
+    /// What has come of an answer that never ends; waits until something has.
+    pub async fn stream(&mut self) -> anyhow::Result<&[u8]> {
+        self.buffer.clear();
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            bail!("the server closed the connection");
+        }
+        Ok(&self.buffer)
     }
 
     async fn read(&mut self) -> anyhow::Result<(u16, Vec<u8>)> {

@@ -6,6 +6,7 @@ mod dispatch;
 mod exec;
 mod http;
 mod jobs;
+mod pages;
 mod queue;
 mod runners;
 mod search;
@@ -36,6 +37,8 @@ enum Name {
     Exec(exec::Exec),
     /// kill -9 of the server under load, with a ledger
     Crash(crash::Crash),
+    /// Every page of the web UI while one execution has 10,000 jobs
+    Pages(pages::Pages),
     /// A query over many repositories against rg over their files
     Search(search::Search),
     /// kill -9, -STOP and -TERM of runners in the middle of jobs
@@ -50,6 +53,7 @@ impl Bench {
             Name::Queue(bench) => (bench.run().await?, true),
             Name::Exec(bench) => (bench.run().await?, true),
             Name::Crash(bench) => bench.run().await?,
+            Name::Pages(bench) => (bench.run().await?, true),
             Name::Search(bench) => (bench.run().await?, true),
             Name::Runners(bench) => bench.run().await?,
         };

@@ -12,7 +12,7 @@ use campaign::changeset::{
 };
 use campaign::page::{Page, Window};
 use dispatcher::StoreError;
-use model::{BulkOperationId, CampaignId, ChangesetId, PatchSetId, WallMs};
+use model::{BulkOperationId, CampaignId, ChangesetId, PatchId, PatchSetId, WallMs};
 use rusqlite::{Connection, params};
 
 use super::{Boxed, Int, Json, SqliteCampaigns, all, count, one, one_more, part, run};
@@ -288,6 +288,20 @@ impl CampaignStore for SqliteCampaigns {
         self.read("find changesets", |db| {
             let sql = format!("{CHANGESET} WHERE repository = ? AND external_id = ?");
             all(db, &sql, [repository, external_id], changeset)
+        })
+    }
+
+    fn changesets_of_patches(
+        &self,
+        campaign: CampaignId,
+        patches: &[PatchId],
+    ) -> Result<Vec<Changeset>, StoreError> {
+        self.read("find changesets", |db| {
+            let ids: Vec<u64> = patches.iter().map(|id| id.0).collect();
+            let sql = format!(
+                "{CHANGESET} WHERE campaign_id = ? AND detached = 0 AND patch_id IN (SELECT value FROM json_each(?))"
+            );
+            all(db, &sql, params![Int(campaign.0), Json(ids)], changeset)
         })
     }
 

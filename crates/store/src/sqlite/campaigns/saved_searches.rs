@@ -98,6 +98,12 @@ impl SavedSearchStore for SqliteCampaigns {
         self.read("read a saved search", |db| by_id(db, id))
     }
 
+    fn saved_search_named(&self, name: &str) -> Result<Option<SavedSearch>, StoreError> {
+        self.read("read a saved search", |db| {
+            one(db, &format!("{SEARCH} WHERE name = ?"), [name], search)
+        })
+    }
+
     fn saved_searches(&self, window: Window<String>) -> Result<Page<SavedSearch>, StoreError> {
         self.read("list saved searches", |db| {
             let total = count(db, "SELECT count(*) FROM saved_search", [])?;

@@ -22,12 +22,18 @@ const WHICH: &str = "s.job_id BETWEEN ?1 AND ?2
          coalesce(json_extract(CAST(s.payload AS TEXT), '$.path'), '') LIKE ?4 ESCAPE '\\')";
 
 fn states(filter: &JobFilter) -> Option<String> {
-    let states: &[&str] = match filter.standing.as_ref()? {
-        JobStanding::Queued => &["queued"],
-        JobStanding::Running => &["running"],
-        JobStanding::Finished(outcomes) => outcomes,
+    if filter.standings.is_empty() {
+        return None;
+    }
+    let names = |standing: &JobStanding| -> &'static [&'static str] {
+        match standing {
+            JobStanding::Queued => &["queued"],
+            JobStanding::Running => &["running"],
+            JobStanding::Finished(outcomes) => outcomes,
+        }
     };
-    Some(serde_json::to_string(states).expect("names are JSON"))
+    let states: Vec<&str> = filter.standings.iter().flat_map(names).copied().collect();
+    Some(serde_json::to_string(&states).expect("names are JSON"))
 }
 
 fn workspace(filter: &JobFilter) -> Option<String> {
