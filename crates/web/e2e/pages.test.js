@@ -20,7 +20,7 @@ async function settled(page, path) {
   await page.goto(path);
   await page.waitForLoadState("load");
   if (await page.locator("#log").count()) await page.locator(".log-view:not([hidden]) .row-line").first().waitFor();
-  if (await page.locator("[data-editor]").count()) await page.locator("#found h2").waitFor();
+  if (await page.locator("[data-editor]").count()) await page.locator("#found .note").first().waitFor();
 }
 
 async function look(mood, colorScheme, width, list) {

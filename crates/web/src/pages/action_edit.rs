@@ -219,9 +219,12 @@ fn result(check: &Check, fields: &Fields) -> Markup {
         }
         (diagnostics(&validation.diagnostics, "bad"))
         (diagnostics(&validation.warnings, "wait"))
-        h2 { "Would run on" span.n { (scope.total_count) } span.dim.more { (scope.took_ms) " ms" } }
-        (diagnostics(&scope.diagnostics, "bad"))
-        @if scope.nodes.is_empty() { p.dim { "No repository." } }
+        // What cannot be read runs nowhere: its mistakes are above.
+        @if validation.ok {
+            h2 { "Would run on" span.n { (scope.total_count) } span.dim.more { (scope.took_ms) " ms" } }
+            (diagnostics(&scope.diagnostics, "bad"))
+            @if scope.nodes.is_empty() { p.dim { "No repository." } }
+        }
         ul.scope {
             @for workspace in &scope.nodes {
                 li {

@@ -163,7 +163,7 @@ fn triggers(action: &Action) -> Markup {
             dt { "Schedule" }
             dd {
                 @if let Some(schedule) = &action.schedule {
-                    code { (shown(schedule)) } " in " (shown(&action.time_zone))
+                    code { (shown(schedule)) } " in " (shown(if action.time_zone.is_empty() { "UTC" } else { &action.time_zone }))
                     @if action.schedule_paused { " " (tagged("wait", "clock", "Paused")) }
                     span.dim.sub { (overlap(&action.overlap_policy)) }
                     (next_runs(&action.next_runs, &action.time_zone))

@@ -77,7 +77,7 @@ async fn an_action_is_checked_and_saved() {
     assert!(
         text.contains("data-line=\"6\"")
             && text.contains("did you mean `run`?")
-            && text.contains("Would run on")
+            && !text.contains("Would run on")
     );
     assert!(text.contains("- runn: x"), "what was typed is still there");
     assert_eq!(last(&fixture).0, "Check", "nothing was saved");
