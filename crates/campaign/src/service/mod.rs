@@ -45,6 +45,7 @@ pub use campaigns::{CampaignChange, Choice, NewCampaign, NewPatch};
 pub use hosts::{CodeHostChange, Connect};
 pub use schedule::{Schedule, ScheduleError};
 pub use site::NewToken;
+pub use triggers::SEARCH_TIME;
 pub use vault::Vault;
 
 /// All of the campaigns' half of the store.

@@ -20,7 +20,7 @@ const SEARCH_EVERY_MS: u64 = 60_000;
 /// How soon after a repository changed they are run: many pushes are one.
 const DEBOUNCE: Duration = Duration::from_secs(2);
 /// The longest that a saved search may take.
-const SEARCH_TIME: Duration = Duration::from_secs(60);
+pub const SEARCH_TIME: Duration = Duration::from_secs(60);
 /// The longest sleep; clocks jump.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -33,7 +33,7 @@ pub(super) async fn run(service: Arc<Service>) {
         }
         if searched.is_none_or(|at| at.0 + SEARCH_EVERY_MS <= now.0) {
             searched = Some(now);
-            if let Err(error) = service.fire_saved_searches().await {
+            if let Err(error) = service.fire_saved_searches(SEARCH_TIME).await {
                 tracing::error!("failed to run saved searches: {error}");
             }
         }
@@ -159,7 +159,10 @@ impl Service {
     }
 
     /// Runs every saved search that an action hangs on.
-    pub async fn fire_saved_searches(self: &Arc<Self>) -> Result<(), Refusal> {
+    pub async fn fire_saved_searches(
+        self: &Arc<Self>,
+        search_time: Duration,
+    ) -> Result<(), Refusal> {
         let window = Window { after: None, first: 10_000 };
         let all = self.blocking(move |it| it.store.saved_searches(window)).await?;
         for search in all.items {
@@ -168,7 +171,7 @@ impl Service {
             if actions.is_empty() && search.last_run.is_some() {
                 continue;
             }
-            self.run_saved_search(search, actions).await?;
+            self.run_saved_search(search, actions, search_time).await?;
         }
         Ok(())
     }
@@ -183,16 +186,17 @@ impl Service {
         let search = self.blocking(move |it| it.store.saved_search(id)).await?;
         let search = search.ok_or_else(|| Refusal::NotFound(format!("saved search {id}")))?;
         let actions = self.blocking(move |it| it.store.actions_of_saved_search(id)).await?;
-        self.run_saved_search(search, actions).await
+        self.run_saved_search(search, actions, SEARCH_TIME).await
     }
 
     async fn run_saved_search(
         self: &Arc<Self>,
         search: SavedSearch,
         actions: Vec<Action>,
+        search_time: Duration,
     ) -> Result<(), Refusal> {
         let (id, now) = (search.id, self.now());
-        let found = match self.result_set(&search.query).await {
+        let found = match self.result_set(&search.query, search_time).await {
             Ok(found) => found,
             Err(why) => {
                 // The results stay what they were, so that nothing is missed when it works again.
@@ -289,11 +293,15 @@ impl Service {
     }
 
     /// What a query finds now, in fingerprints. A search that did not see everything found nothing out.
-    async fn result_set(self: &Arc<Self>, query: &str) -> Result<ResultSet, String> {
+    async fn result_set(
+        self: &Arc<Self>,
+        query: &str,
+        search_time: Duration,
+    ) -> Result<ResultSet, String> {
         let prepared = Prepared::new(query, PatternType::Keyword).map_err(|e| e.to_string())?;
         self.blocking(move |it| {
             let mut found = ResultSet::new();
-            let deadline = Some(Instant::now() + SEARCH_TIME);
+            let deadline = Some(Instant::now() + search_time);
             let ended = it.searcher.run(&prepared, deadline, |hit| {
                 let mut hasher = blake3::Hasher::new();
                 for file in &hit.found.files {
@@ -306,7 +314,7 @@ impl Service {
                 ControlFlow::Continue(())
             });
             if ended.timed_out {
-                return Err(format!("it took longer than {} s", SEARCH_TIME.as_secs()));
+                return Err(format!("it took longer than {} s", search_time.as_secs()));
             }
             if let Some((repository, why)) = ended.not_searched.first() {
                 return Err(format!("`{repository}` cannot be searched: {why}"));

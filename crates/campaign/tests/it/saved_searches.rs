@@ -1,9 +1,11 @@
 //! Saved searches that start actions when what they find changes.
 
+use std::time::Duration;
+
 use campaign::action::{Action, ExecutionFilter, ExecutionRow, Overlap, Reason, Trigger};
 use campaign::page::Window;
 use campaign::saved_search::SavedSearch;
-use campaign::service::{Refusal, SettingsChange};
+use campaign::service::{Refusal, SEARCH_TIME, SettingsChange};
 use model::GroupState;
 
 use crate::ground::*;
@@ -33,7 +35,7 @@ async fn hang(ground: &Ground, name: &str, on: &SavedSearch, change: SettingsCha
 }
 
 async fn fire(ground: &Ground) {
-    ground.service.fire_saved_searches().await.unwrap();
+    ground.service.fire_saved_searches(SEARCH_TIME).await.unwrap();
 }
 
 /// Newest first.
@@ -165,6 +167,22 @@ async fn an_old_commit_that_is_pushed_late_counts() {
     );
     fire(&ground).await;
     assert_eq!(runs(&ground, &action).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_takes_too_long_is_tried_again_from_where_it_was() {
+    let ground = ground().await;
+    let search = search(&ground, "s").await;
+    let action = hang(&ground, "act", &search, SettingsChange::default()).await;
+    fire(&ground).await;
+    put(&ground, "b", "needle\n");
+    ground.service.fire_saved_searches(Duration::ZERO).await.unwrap();
+    let after = known(&ground, &search);
+    assert!(after.last_error.unwrap().contains("it took longer than 0 s"));
+    assert_eq!((after.results, runs(&ground, &action).len()), (Some(1), 0));
+    fire(&ground).await;
+    assert_eq!(runs(&ground, &action).len(), 1);
+    assert_eq!(known(&ground, &search).last_error, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
