@@ -104,7 +104,7 @@ impl RepositoryQueries {
             }
         };
         let window = window::<usize>(first, after.as_deref())?;
-        Ok(service(ctx).blocking(move |it| search(it, &prepared, window)).await)
+        Ok(service(ctx).searching(move |it| search(it, &prepared, window)).await)
     }
 }
 

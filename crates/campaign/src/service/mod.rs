@@ -56,8 +56,9 @@ pub trait Store:
 
 impl<T: ActionStore + SavedSearchStore + PatchSetStore + CampaignStore + SiteStore> Store for T {}
 
-/// What blocks at the same time.
-const BLOCKING_MAX: usize = 32;
+/// What blocks at the same time: reads and writes of the store, which take milliseconds, and searches, which take seconds.
+const BLOCKING_MAX: usize = 8;
+const SEARCHES_MAX: usize = 4;
 
 /// How soon a reconciler that failed starts again.
 const RESTART_PAUSE: Duration = Duration::from_secs(5);
@@ -139,6 +140,7 @@ pub struct Service {
     in_hand: Mutex<HashSet<ChangesetId>>,
     repositories_bytes_max: u64,
     turns: Semaphore,
+    searches: Semaphore,
 }
 
 /// What a [`Service`] is made of.
@@ -175,6 +177,7 @@ impl Service {
             in_hand: Mutex::default(),
             repositories_bytes_max: parts.repositories_bytes_max,
             turns: Semaphore::new(BLOCKING_MAX),
+            searches: Semaphore::new(SEARCHES_MAX),
         })
     }
 
@@ -214,13 +217,29 @@ impl Service {
         let _ = self.changed.send(changed);
     }
 
-    /// Runs what blocks, as every call of the store does.
+    /// Runs what blocks, as every call of the store does. As many as ask get their turn, not a thread and a connection each:
+    /// what a thread has freed stays with it, and with hundreds of them that is gigabytes.
     pub async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         run: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> T {
-        // As many as ask get their turn, not a thread and a connection each: those would cost megabytes that stay.
-        let _turn = self.turns.acquire().await.expect("it is never closed");
+        self.in_turn(&self.turns, run).await
+    }
+
+    /// The same for what may take seconds: nothing short waits behind it.
+    pub async fn searching<T: Send + 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        self.in_turn(&self.searches, run).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        turns: &Semaphore,
+        run: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> T {
+        let _turn = turns.acquire().await.expect("it is never closed");
         let service = self.clone();
         let done = tokio::task::spawn_blocking(move || run(&service)).await;
         done.expect("what runs here does not panic, and the runtime outlives it")
