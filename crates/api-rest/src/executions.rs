@@ -41,6 +41,10 @@ pub(crate) async fn create(
         }
     }
     let mut missing = door.service.missing_secrets(&asked.file, &spec).await?;
+    for diagnostic in &mut missing {
+        let hint = diagnostic.hint.take().unwrap_or_default();
+        diagnostic.hint = Some(format!("set it where the command runs; or {hint}"));
+    }
     let named: Vec<RepositoryInput> = asked
         .repositories
         .iter()
