@@ -208,6 +208,20 @@ test("the page renews itself and keeps the focus", { timeout: 30_000 }, async ()
   await page.close();
 });
 
+test("what was chosen stays while the page renews itself", { timeout: 30_000 }, async () => {
+  const { page } = await open(made);
+  await page.goto("/");
+  await page.locator(".live-state", { hasText: "Live" }).waitFor();
+  const choice = page.locator("#buttons select");
+  await choice.selectOption({ index: 2 });
+  const chosen = await choice.inputValue();
+  // Another region tells that the page was renewed.
+  await page.evaluate(() => (document.querySelector("#running").dataset.old = "yes"));
+  await page.waitForFunction(() => document.querySelector("#running").dataset.old === undefined);
+  assert.equal(await choice.inputValue(), chosen);
+  await page.close();
+});
+
 test("a closed server is said", { timeout: 30_000 }, async () => {
   const other = await serve("calm");
   const there = await context(browser, other);

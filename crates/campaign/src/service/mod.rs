@@ -271,7 +271,10 @@ impl Caller {
 fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name == "new" {
-        return Err(Refusal::of_field("name", format!("`new` is no name of {what}: its page makes one")));
+        return Err(Refusal::of_field(
+            "name",
+            format!("`new` is no name of {what}: its page makes one"),
+        ));
     }
     if !name.is_empty() && name.len() <= 128 && name.chars().all(fine) {
         return Ok(());

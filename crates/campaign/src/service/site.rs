@@ -68,7 +68,7 @@ impl Service {
         Ok(())
     }
 
-'    /// Values of secrets, for a job whose steps name them; or why it cannot have them.
+    /// Values of secrets, for a job whose steps name them; or why it cannot have them.
     pub async fn open_secrets(
         self: &Arc<Self>,
         names: BTreeSet<String>,
@@ -82,7 +82,10 @@ impl Service {
                 let value = opened.and_then(|value| String::from_utf8(value).ok());
                 // What was set before there was a limit may be too short to be masked.
                 let Some(value) = value.filter(|it| it.trim_end().len() >= SECRET_SHORTEST) else {
-                    return Ok(Err(format!("the secret `{}` cannot be used: set it again", row.name)));
+                    return Ok(Err(format!(
+                        "the secret `{}` cannot be used: set it again",
+                        row.name
+                    )));
                 };
                 if row.last_used.is_none_or(|used| used.0 + USED_NOTE_MS < now.0)
                     && let Err(error) = it.store.put_secret_used(&row.name, now)
@@ -92,7 +95,9 @@ impl Service {
                 values.insert(row.name, value);
             }
             Ok(match names.iter().find(|name| !values.contains_key(*name)) {
-                Some(gone) => Err(format!("the secret `{gone}`, which its steps need, was removed")),
+                Some(gone) => {
+                    Err(format!("the secret `{gone}`, which its steps need, was removed"))
+                }
                 None => Ok(values),
             })
         })

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn base64_is_found_where_lines_are_broken() {
-        let secret: Vec<u8> = (0..240u8).map(|byte| b'!' + byte * 7 % 90).collect();
+        let secret: Vec<u8> = (0..240u16).map(|at| b'!' + (at * 7 % 90) as u8).collect();
         let all = needles([std::str::from_utf8(&secret).unwrap()]);
         for (before, width) in [(0, 76), (1, 76), (7, 76), (20, 64), (45, 64)] {
             let text = [&[b'.'; 50][..before], &secret].concat();

@@ -105,7 +105,10 @@ fn pull(line: &str) -> Option<(String, String)> {
     let (repository, number) = match line.split_once("://") {
         Some(("http" | "https", rest)) => {
             let kinds = ["/-/merge_requests/", "/pulls/", "/pull/"];
-            let (repository, rest) = kinds.iter().find_map(|kind| rest.rsplit_once(kind))?;
+            let mut ways = kinds.iter().filter_map(|kind| rest.rsplit_once(kind));
+            // A repository may be called as the kinds are.
+            let (repository, rest) =
+                ways.find(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))?;
             (repository, rest.split(['/', '?', '#']).next().unwrap_or_default())
         }
         Some(_) => return None,
