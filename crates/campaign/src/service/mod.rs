@@ -270,11 +270,9 @@ impl Caller {
 /// A name that people type and that stands in URLs.
 fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+    // Where others have their page, this is the form.
     if name == "new" {
-        return Err(Refusal::of_field(
-            "name",
-            format!("`new` is no name of {what}: its page makes one"),
-        ));
+        return Err(Refusal::of_field("name", "`new` is reserved; use another name"));
     }
     if !name.is_empty() && name.len() <= 128 && name.chars().all(fine) {
         return Ok(());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use campaign::changeset::Phase;
-use campaign::service::{CodeHostChange, Refusal};
+use campaign::service::{CampaignChange, CodeHostChange, Refusal};
 use codehost::{Credential, Kind, Settings};
 use http::HeaderMap;
 use testkit::code_host::{Dialect, Fault, Forge, Options};
@@ -58,12 +58,9 @@ async fn a_campaign_follows_its_repository_to_another_name() {
         let changeset = ground.one(campaign).await;
         assert_eq!(changeset.repository, after, "{dialect:?}");
         // The same patch set again changes nothing.
-        let change = campaign::service::CampaignChange {
-            description: Some("More".to_owned()),
-            ..campaign::service::CampaignChange::default()
-        };
-        ground.service.update_campaign(&user(), campaign, change).await.unwrap();
-        ground.settle().await;
+        let change =
+            CampaignChange { description: Some("More".to_owned()), ..CampaignChange::default() };
+        ground.change_campaign(campaign, change).await;
         assert_eq!(ground.phases(campaign).await, [Phase::Open], "{dialect:?}");
         assert_eq!(forge.pull("org/z", 1).body, "More");
         assert_eq!(forge.ledger().created.len(), 1);
