@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dispatcher::PollReply;
+use dispatcher::{Poll, PollReply};
 use engine::ops::{RegisterOp, RegisterOutcome, RunnerSpec};
 use executor_protocol::DequeueRequest;
 use http::{Request, StatusCode};
@@ -48,7 +48,12 @@ pub(crate) async fn handle(
             registered(door.dispatcher.register(RegisterOp { runner: spec }).await)?;
         }
     }
-    let poll = || door.dispatcher.poll(runner.clone(), session, extension.poll, 1, wait);
+    let poll = || {
+        let runner = runner.clone();
+        let poll =
+            Poll { runner, session, poll: extension.poll, want: 1, facts: None, idle: false };
+        door.dispatcher.poll(poll, wait)
+    };
     let mut reply = poll().await;
     if matches!(reply, PollReply::UnknownRunner) {
         let spec = runner_spec(&asked, queues)?;
@@ -90,6 +95,7 @@ fn runner_spec(asked: &DequeueRequest, queues: BTreeSet<Arc<str>>) -> Result<Run
         queues,
         dimensions,
         slots,
+        keep: false,
     })
 }
 

@@ -3,7 +3,7 @@
 use executor_protocol::LogReply;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use model::{Cancel, limit};
+use model::limit;
 
 use blobs::AppendError;
 use dispatcher::AppendReply;
@@ -40,7 +40,7 @@ pub(crate) async fn append(
             LogReply {
                 received: appended.received,
                 durable: appended.durable,
-                cancel: cancel == Cancel::Requested,
+                cancel: cancel.is_requested(),
             },
         )),
         AppendReply::Fenced(_) | AppendReply::Refused(AppendError::Closed) => {

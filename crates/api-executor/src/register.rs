@@ -21,6 +21,7 @@ pub(crate) async fn handle(door: &Door, request: Request<Incoming>) -> Answer {
         queues: asked.queues.iter().map(|queue| queue.as_str().into()).collect(),
         dimensions,
         slots: asked.slots,
+        keep: false,
     };
     dequeue::registered(door.dispatcher.register(RegisterOp { runner }).await)?;
     status::no_content()

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dispatcher::{CompleteReply, PollReply};
+use dispatcher::{CompleteReply, Poll, PollReply};
 use executor_protocol::{
     Completion, JobReply, JobReport, JobStatus, LogReply, WorkReply, WorkRequest,
 };
@@ -23,20 +23,26 @@ pub(crate) async fn handle(door: &Door, request: Request<Incoming>) -> Answer {
         let jobs = reports.await.into_iter().collect::<Result<Vec<_>, Refusal>>()?;
         return status::json(StatusCode::OK, &WorkReply { jobs, claimed: Vec::new() });
     };
-    let runner = RunnerName::new(&asked.executor_name);
-    let session = Session(asked.session);
+    let poll = Poll {
+        runner: RunnerName::new(&asked.executor_name),
+        session: Session(asked.session),
+        poll: claim.poll,
+        want: claim.want,
+        facts: None,
+        idle: false,
+    };
     let jobs = if asked.jobs.is_empty() {
         Vec::new()
     } else if wait.is_zero() {
         // The slots of what is completed are free in memory at once: claim in the same commit.
-        let poll = door.dispatcher.poll(runner.clone(), session, claim.poll, claim.want, wait);
+        let poll = door.dispatcher.poll(poll, wait);
         let (jobs, reply) = futures::future::join(reports, poll).await;
         let jobs = jobs.into_iter().collect::<Result<Vec<_>, Refusal>>()?;
         return answer(door, jobs, reply).await;
     } else {
         reports.await.into_iter().collect::<Result<Vec<_>, Refusal>>()?
     };
-    let reply = door.dispatcher.poll(runner, session, claim.poll, claim.want, wait).await;
+    let reply = door.dispatcher.poll(poll, wait).await;
     answer(door, jobs, reply).await
 }
 

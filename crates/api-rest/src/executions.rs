@@ -261,7 +261,7 @@ pub(crate) async fn cancel(
 ) -> Result<Json<Canceled>, Failure> {
     let id = GroupId(id);
     match door.dispatcher.cancel(CancelOp::Group(id)).await {
-        CancelOutcome::Canceled { queued, running } => Ok(Json(Canceled { queued, running })),
+        CancelOutcome::Canceled { queued, running, .. } => Ok(Json(Canceled { queued, running })),
         CancelOutcome::NotLive => {
             door.dispatcher.reader().group(id)?.ok_or_else(|| unknown(id))?;
             Err(Failure::new(StatusCode::CONFLICT, format!("execution {id} is over already")))

@@ -13,7 +13,7 @@ use engine::Explanation;
 use engine::ops::{CancelOp, CancelOutcome, SubmitOp, SubmitOutcome};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use model::{
-    AttemptNumber, Cancel, GroupId, JobId, JobState, NewJob, Outcome, Priority, Requirements, Slice,
+    AttemptNumber, GroupId, JobId, JobState, NewJob, Outcome, Priority, Requirements, Slice, Terms,
 };
 use serde::Deserialize;
 
@@ -40,9 +40,9 @@ pub(crate) fn detail(view: &JobView, history: &[AttemptView]) -> JobDetail {
     let (state, exit, runner, canceling, finished) = match &view.state {
         JobState::Queued { .. } => ("queued", None, None, false, None),
         JobState::Running { runner, cancel, .. } => {
-            ("running", None, Some(runner.to_string()), *cancel == Cancel::Requested, None)
+            ("running", None, Some(runner.to_string()), cancel.is_requested(), None)
         }
-        JobState::Finished { outcome, at } => {
+        JobState::Finished { outcome, at, .. } => {
             (outcome.name(), exit_code(outcome), None, false, Some(at.0))
         }
     };
@@ -154,8 +154,8 @@ pub(crate) async fn create(
         let values: Vec<&str> = values.split('|').collect();
         requirements.add(key, &values).map_err(|error| Failure::bad(error.to_string()))?;
     }
-    let slice =
-        Slice { requirements, expires_after_ms: asked.expires_after_ms, wait_for_capacity: true };
+    let expires_after_ms = asked.expires_after_ms;
+    let slice = Slice { expires_after_ms, ..Slice::waiting(requirements) };
     let count = if asked.payloads.is_empty() { asked.count } else { asked.payloads.len() as u64 };
     if count > model::limit::JOBS_PER_SUBMIT as u64 {
         let text = format!("more than {} jobs in one submit", model::limit::JOBS_PER_SUBMIT);
@@ -169,6 +169,7 @@ pub(crate) async fn create(
         timeout_ms: asked.timeout_ms,
         lost_runner_retries: asked.lost_runner_retries.unwrap_or(3),
         payload: [].into(),
+        terms: Terms::default(),
     };
     let jobs = if asked.payloads.is_empty() {
         let one = Arc::new(template);
@@ -287,8 +288,8 @@ pub(crate) async fn cancel(
     State(door): State<Arc<Door>>,
     Path(id): Path<u64>,
 ) -> Result<Json<Canceled>, Failure> {
-    match door.dispatcher.cancel(CancelOp::Job(JobId(id))).await {
-        CancelOutcome::Canceled { queued, running } => Ok(Json(Canceled { queued, running })),
+    match door.dispatcher.cancel(CancelOp::Job { id: JobId(id), kill: true }).await {
+        CancelOutcome::Canceled { queued, running, .. } => Ok(Json(Canceled { queued, running })),
         CancelOutcome::NotLive => {
             door.dispatcher.reader().job(JobId(id))?.ok_or_else(|| unknown(JobId(id)))?;
             Err(Failure::new(StatusCode::CONFLICT, format!("job {id} is over already")))

@@ -115,7 +115,7 @@ impl Dispatcher {
                 return AppendReply::Fenced(fenced);
             }
         };
-        if cancel == Cancel::Requested {
+        if cancel.is_requested() {
             self.settled().await;
         }
         match self.shared.logs.append(job, attempt, offset, bytes) {
@@ -221,8 +221,13 @@ impl Dispatcher {
                         return Ok(Some(RetryReply::AlreadyLive));
                     };
                     let payload = view.job.payload.clone();
-                    let op =
-                        RetryOp { id, job: view.job, group: view.group, attempts: view.attempts };
+                    let op = RetryOp {
+                        id,
+                        job: view.job,
+                        group: view.group,
+                        created: view.created,
+                        attempts: view.attempts,
+                    };
                     let outcome = core.engine.retry(op, now);
                     Ok(Some(match outcome {
                         RetryOutcome::Queued => {

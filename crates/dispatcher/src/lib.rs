@@ -26,10 +26,10 @@ use tokio::sync::{Notify, broadcast, oneshot};
 pub use clock::{Clock, SystemClock};
 pub use gate::{Batch, Gate, Release};
 pub use jobs::{AppendReply, CompleteReply, GrantedJob, LogRead, RetriedGroup, RetryReply};
-pub use runners::PollReply;
+pub use runners::{Poll, PollReply};
 pub use store::{
-    AttemptView, GroupCounts, GroupView, JobFilter, JobStanding, JobView, NullStore, Reader, Store,
-    StoreError,
+    AttemptView, GroupCounts, GroupView, JobFilter, JobSearch, JobStanding, JobView, NullStore,
+    Reader, Store, StoreError,
 };
 
 /// What happened, after it is durable. Subscribers that fall behind miss events and look at the store instead.

@@ -1,11 +1,12 @@
 //! What runners say of themselves, and how they wait.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::ops::{
-    DeregisterOp, DeregisterOutcome, DrainOp, DrainOutcome, PollOp, PollOutcome, RegisterOp,
-    RegisterOutcome, ReleaseOp, RenewOp, RenewOutcome, RunnerSpec,
+    DeregisterOp, DeregisterOutcome, DrainOp, DrainOutcome, LoseOp, LoseOutcome, PollOp,
+    PollOutcome, RegisterOp, RegisterOutcome, ReleaseOp, RenewOp, RenewOutcome, RunnerSpec,
 };
 use engine::{Counts, PollKey, RunnerInfo};
 use model::{RunnerName, Session};
@@ -13,6 +14,21 @@ use tokio::sync::oneshot;
 
 use crate::jobs::GrantedJob;
 use crate::{Dispatcher, Shared};
+
+/// A runner asks for work.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    pub runner: RunnerName,
+    pub session: Session,
+    /// The runner's own name for this request; asked again it gets the same leases (I8). Zero: it has none.
+    pub poll: u64,
+    /// Up to how many jobs.
+    pub want: u32,
+    /// What its door notes of it now; kept with each attempt that comes of this.
+    pub facts: Option<Arc<[u8]>>,
+    /// It runs nothing but what it was given for this very poll: what else it holds is lost.
+    pub idle: bool,
+}
 
 /// What a poll brought.
 #[derive(Debug)]
@@ -62,15 +78,13 @@ impl Dispatcher {
         self.gated(|core, now| core.engine.drain_runner(op, now)).await
     }
 
-    /// Asks for up to `want` jobs, waiting up to `wait` for the first.
-    pub async fn poll(
-        &self,
-        runner: RunnerName,
-        session: Session,
-        poll: u64,
-        want: u32,
-        wait: Duration,
-    ) -> PollReply {
+    pub async fn lose_runner(&self, op: LoseOp) -> LoseOutcome {
+        self.gated(|core, now| core.engine.lose_runner(op, now)).await
+    }
+
+    /// Asks for jobs, waiting up to `wait` for the first.
+    pub async fn poll(&self, poll: Poll, wait: Duration) -> PollReply {
+        let Poll { runner, session, poll, want, facts, idle } = poll;
         let (sender, answer) = oneshot::channel();
         let key = PollKey(self.shared.next_poll.fetch_add(1, Ordering::Relaxed));
         let mut waiting = Waiting { shared: &self.shared, key, answer, over: false };
@@ -78,7 +92,7 @@ impl Dispatcher {
             .gated(|core, now| {
                 let wait_ms = wait.as_millis() as u64;
                 let wait = (!core.stopping).then_some((key, wait_ms));
-                let op = PollOp { runner, session, poll, want, wait };
+                let op = PollOp { runner, session, poll, want, facts, idle, wait };
                 let outcome = core.engine.poll(op, now);
                 match outcome {
                     PollOutcome::Granted(leases) => {

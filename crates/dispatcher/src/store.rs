@@ -1,11 +1,13 @@
 //! What the dispatcher needs of a store. Implemented in the crate `store`, and nowhere else.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use engine::{Change, Snapshot};
 use model::{
-    AttemptNumber, AttemptRecord, GroupId, GroupState, JobId, JobState, NewGroup, NewJob, WallMs,
+    AttemptNumber, AttemptRecord, GroupId, GroupState, JobId, JobState, NewGroup, NewJob, ReuseKey,
+    RunnerName, WallMs,
 };
 
 /// The store failed. There is no retry: the process ends and the next start looks at what is on the disk.
@@ -64,6 +66,21 @@ pub trait Reader: Send + Sync {
 
     fn group(&self, id: GroupId) -> Result<Option<GroupView>, StoreError>;
 
+    /// The jobs with these wire ids, in any order; those that are not there are left out.
+    fn jobs_by_wire_id(&self, ids: &[u64]) -> Result<Vec<JobView>, StoreError>;
+
+    /// The highest wire id that was ever given.
+    fn last_wire_id(&self) -> Result<Option<u64>, StoreError>;
+
+    /// The wire ids of what a search finds, newest first.
+    fn search_jobs(&self, search: &JobSearch, limit: usize) -> Result<Vec<u64>, StoreError>;
+
+    /// How many jobs a search finds.
+    fn count_found(&self, search: &JobSearch) -> Result<u64, StoreError>;
+
+    /// The latest job whose result may be reused by this key, and when it ended.
+    fn reusable(&self, key: ReuseKey) -> Result<Option<(JobId, WallMs)>, StoreError>;
+
     /// Newest first, below `before` when given.
     fn groups(&self, before: Option<GroupId>, limit: usize) -> Result<Vec<GroupView>, StoreError>;
 }
@@ -101,6 +118,33 @@ pub struct JobFilter {
     /// Newest first instead.
     pub newest_first: bool,
     pub limit: usize,
+}
+
+/// Which jobs of the doors that name them to find. Only jobs with a wire id are found.
+#[derive(Clone, Debug)]
+pub struct JobSearch {
+    pub wire_ids: Range<u64>,
+    /// Of each set at least one.
+    pub labels: Vec<Vec<Arc<str>>>,
+    /// One of these; anywhere when there is none.
+    pub standings: Vec<JobStanding>,
+    /// Whether its result is another job's.
+    pub reused: Option<bool>,
+    /// It ran there; it is over.
+    pub runner: Option<RunnerName>,
+}
+
+impl Default for JobSearch {
+    fn default() -> Self {
+        Self {
+            // SQLite's integers end there.
+            wire_ids: 0..i64::MAX as u64,
+            labels: Vec::new(),
+            standings: Vec::new(),
+            reused: None,
+            runner: None,
+        }
+    }
 }
 
 /// A job as stored.
@@ -185,6 +229,26 @@ impl Reader for NullStore {
     }
 
     fn group(&self, _: GroupId) -> Result<Option<GroupView>, StoreError> {
+        Ok(None)
+    }
+
+    fn jobs_by_wire_id(&self, _: &[u64]) -> Result<Vec<JobView>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn last_wire_id(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    fn search_jobs(&self, _: &JobSearch, _: usize) -> Result<Vec<u64>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn count_found(&self, _: &JobSearch) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn reusable(&self, _: ReuseKey) -> Result<Option<(JobId, WallMs)>, StoreError> {
         Ok(None)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{
-    AttemptNumber, AttemptRecord, GroupId, JobId, LeaseToken, NewGroup, NewJob, Outcome,
+    AttemptNumber, AttemptRecord, GroupId, JobId, LeaseToken, NewGroup, NewJob, Outcome, ReuseKey,
     RunnerName, Session, WallMs,
 };
 
@@ -32,10 +32,12 @@ pub enum Change {
         runner: RunnerName,
         session: Session,
         poll: u64,
+        facts: Option<Arc<[u8]>>,
         at: WallMs,
     },
     JobCancelRequested {
         id: JobId,
+        at: WallMs,
     },
     AttemptEnded {
         id: JobId,
@@ -45,7 +47,11 @@ pub enum Change {
         id: JobId,
         group: Option<GroupId>,
         outcome: Outcome,
+        /// Where it ran or waited last.
+        slice: u32,
         attempts: u32,
+        /// Jobs with this key may take its result.
+        reusable: Option<ReuseKey>,
         at: WallMs,
     },
     /// A finished job is live again: a retry.

@@ -96,7 +96,7 @@ impl Engine {
             matching: matching.len(),
             busy,
             draining,
-            ahead: shape.bands.ahead_of(job.priority, id),
+            ahead: shape.bands.ahead_of(job.rank, id),
             lost: job.lost,
         })
     }

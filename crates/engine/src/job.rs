@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use model::{AttemptNumber, Cancel, GroupId, Priority, WallMs};
+use model::{AttemptNumber, Cancel, GroupId, JobId, ReuseKey, WallMs};
 
-use crate::matcher::{OwnerIx, RunnerIx, ShapeIx};
+use crate::matcher::{OwnerIx, Rank, RunnerIx, ShapeIx};
 
 #[derive(Debug)]
 pub(crate) struct Job {
     pub queue: Arc<str>,
     pub owner: OwnerIx,
-    pub priority: Priority,
+    pub rank: Rank,
     pub group: Option<GroupId>,
     pub slices: Box<[SliceRef]>,
     pub timeout_ms: Option<u64>,
     pub lost_runner_retries: u32,
+    /// How long its runner may be silent, when not as long as the server says.
+    pub lease_ms: Option<u64>,
+    pub parent: Option<JobId>,
     /// Attempts so far, the live one included.
     pub attempts: u32,
     /// How many of them ended with a lost runner since the job was submitted or retried.
@@ -27,6 +30,7 @@ pub(crate) struct SliceRef {
     pub shape: ShapeIx,
     pub expires_after_ms: Option<u64>,
     pub wait_for_capacity: bool,
+    pub reuse_key: Option<ReuseKey>,
 }
 
 #[derive(Debug)]
@@ -53,6 +57,7 @@ pub(crate) struct Running {
     /// The runner has shown that it knows of the lease.
     pub seen: bool,
     pub cancel: Cancel,
+    pub facts: Option<Arc<[u8]>>,
 }
 
 impl Job {

@@ -38,6 +38,7 @@ pub struct LiveJob {
     pub job: Arc<NewJob>,
     pub attempts: u32,
     pub lost: u32,
+    pub created: WallMs,
     pub place: Place,
 }
 
@@ -54,6 +55,7 @@ pub enum Place {
         poll: u64,
         since: WallMs,
         cancel: Cancel,
+        facts: Option<Arc<[u8]>>,
     },
 }
 
@@ -95,16 +97,21 @@ impl Engine {
             }
         }
         engine.groups = groups;
+        let parents: Vec<_> = snapshot.jobs.iter().map(|l| (l.id, l.job.terms.parent)).collect();
         for live in snapshot.jobs {
             engine.restore_job(live, now);
+        }
+        // When all are there: a parent that is not is over.
+        for (id, parent) in parents {
+            engine.adopt(id, parent, now);
         }
         engine.touched.clear();
         engine
     }
 
     fn restore_job(&mut self, live: LiveJob, now: Now) {
-        let LiveJob { id, group, job, attempts, lost, place } = live;
-        let mut job = self.admit(&job, group, now);
+        let LiveJob { id, group, job, attempts, lost, created, place } = live;
+        let mut job = self.admit(&job, group, created, now);
         job.attempts = attempts;
         job.lost = lost;
         match place {
@@ -119,7 +126,7 @@ impl Engine {
                     self.timers.set(at, Timer::Slice(id, slice));
                 }
             }
-            Place::Running { attempt, slice, runner, session, poll, since, cancel } => {
+            Place::Running { attempt, slice, runner, session, poll, since, cancel, facts } => {
                 let ix = match self.runner_ix.get(&runner) {
                     Some(ix) => *ix,
                     // Its row is gone; the lease decides.
@@ -130,6 +137,7 @@ impl Engine {
                             queues: [job.queue.clone()].into(),
                             dimensions: Dimensions::default(),
                             slots: 1,
+                            keep: false,
                         };
                         self.insert_runner(spec, false, now)
                     }
@@ -137,15 +145,20 @@ impl Engine {
                 let runner = &mut self.runners[ix];
                 runner.jobs.insert(id);
                 runner.slots = runner.slots.max(runner.jobs.len() as u32);
-                let term =
-                    if self.config.has(Bug::CountDowntime) { 0 } else { self.config.lease_ms };
+                let term = if self.config.has(Bug::CountDowntime) {
+                    0
+                } else {
+                    job.lease_ms.unwrap_or(self.config.lease_ms)
+                };
                 let lease_until_ms = now.mono_ms + term;
                 let grace = self.config.timeout_grace_ms;
                 let timeout = job.timeout_ms.map(|ms| ms.saturating_add(grace));
                 let timeout_at_ms = timeout.map(|ms| now.mono_ms.saturating_add(ms));
                 let cancel_at_ms = match cancel {
-                    Cancel::None => None,
-                    Cancel::Requested => Some(now.mono_ms + self.config.cancel_grace_ms),
+                    Cancel::Requested(_) if job.lease_ms.is_none() => {
+                        Some(now.mono_ms + self.config.cancel_grace_ms)
+                    }
+                    Cancel::None | Cancel::Requested(_) => None,
                 };
                 if !self.config.has(Bug::ForgetLeaseTimerOnRestore) {
                     self.timers.set(lease_until_ms, Timer::Lease(id, attempt));
@@ -171,6 +184,7 @@ impl Engine {
                     // Whether the reply arrived is not known: the runner has a full patience from now to name the job.
                     seen: false,
                     cancel,
+                    facts,
                 });
                 self.jobs.insert(id, job);
             }

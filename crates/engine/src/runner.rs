@@ -1,6 +1,7 @@
 //! A runner in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use model::{Dimensions, JobId, RunnerName, Session, WallMs};
 
@@ -15,6 +16,7 @@ pub(crate) struct Runner {
     pub slots: u32,
     pub profile: ProfileIx,
     pub draining: bool,
+    pub keep: bool,
     pub jobs: BTreeSet<JobId>,
     /// Its parked polls: how many jobs each wants, its id on the wire, and when it gives up.
     pub parked: BTreeMap<PollKey, Parked>,
@@ -24,10 +26,11 @@ pub(crate) struct Runner {
     pub generation: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Parked {
     pub want: u32,
     pub poll: u64,
+    pub facts: Option<Arc<[u8]>>,
     pub until_ms: u64,
 }
 
@@ -46,6 +49,7 @@ pub struct RunnerInfo {
     pub dimensions: Dimensions,
     pub slots: u32,
     pub draining: bool,
+    pub keep: bool,
     pub jobs: Vec<JobId>,
     pub waiting: bool,
     pub seen: WallMs,
@@ -60,6 +64,7 @@ impl RunnerInfo {
             queues: self.queues.iter().map(|queue| queue.as_str().into()).collect(),
             dimensions: self.dimensions.clone(),
             slots: self.slots,
+            keep: self.keep,
         }
     }
 }

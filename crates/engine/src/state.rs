@@ -33,6 +33,8 @@ pub struct Engine {
     pub(crate) keys: BTreeMap<[u8; 16], KeyEntry>,
     pub(crate) key_order: BTreeSet<(u64, [u8; 16])>,
     pub(crate) parked: BTreeMap<PollKey, RunnerIx>,
+    /// Live jobs by the job that started them.
+    pub(crate) children: BTreeMap<JobId, BTreeSet<JobId>>,
     pub(crate) timers: Timers,
     pub(crate) next_job: u64,
     pub(crate) next_group: u64,
@@ -110,6 +112,7 @@ impl Engine {
             keys: BTreeMap::new(),
             key_order: BTreeSet::new(),
             parked: BTreeMap::new(),
+            children: BTreeMap::new(),
             timers: Timers::default(),
             next_job: 1,
             next_group: 1,
@@ -172,6 +175,7 @@ impl Engine {
             dimensions: profile.dimensions.clone(),
             slots: runner.slots,
             draining: runner.draining,
+            keep: runner.keep,
             jobs: runner.jobs.iter().copied().collect(),
             waiting: !runner.parked.is_empty(),
             seen: runner.seen,
@@ -181,12 +185,7 @@ impl Engine {
     // --- what ops share ---
 
     pub(crate) fn place_of(&self, id: JobId, job: &Job, slice: u32) -> Place {
-        Place {
-            shape: job.slices[slice as usize].shape,
-            priority: job.priority,
-            owner: job.owner,
-            job: id,
-        }
+        Place { shape: job.slices[slice as usize].shape, rank: job.rank, owner: job.owner, job: id }
     }
 
     /// Puts the job in line in `slice` or, where that one is passed over, in the next that takes it; finishes the job when
@@ -235,7 +234,14 @@ impl Engine {
     }
 
     /// Grants up to `want` jobs to a runner.
-    pub(crate) fn grant(&mut self, ix: RunnerIx, want: u32, poll: u64, now: Now) -> Vec<Lease> {
+    pub(crate) fn grant(
+        &mut self,
+        ix: RunnerIx,
+        want: u32,
+        poll: u64,
+        facts: Option<Arc<[u8]>>,
+        now: Now,
+    ) -> Vec<Lease> {
         let runner = &self.runners[ix];
         if runner.draining && !self.config.has(Bug::GrantWhileDraining) {
             return Vec::new();
@@ -255,7 +261,8 @@ impl Engine {
             }
             job.attempts += 1;
             let attempt = AttemptNumber(job.attempts);
-            let lease_until_ms = now.mono_ms + self.config.lease_ms;
+            let lease_ms = job.lease_ms.unwrap_or(self.config.lease_ms);
+            let lease_until_ms = now.mono_ms + lease_ms;
             let grace = self.config.timeout_grace_ms;
             let timeout = job.timeout_ms.map(|ms| ms.saturating_add(grace));
             let timeout_at_ms = timeout.map(|ms| now.mono_ms.saturating_add(ms));
@@ -273,6 +280,7 @@ impl Engine {
                 cancel_at_ms: None,
                 seen: false,
                 cancel: Cancel::None,
+                facts: facts.clone(),
             });
             self.timers.set(lease_until_ms, Timer::Lease(id, attempt));
             if let Some(at) = timeout_at_ms {
@@ -285,7 +293,7 @@ impl Engine {
                 token: token::derive(&self.config.token_key, id, attempt, &name, session),
                 queue: job.queue.clone(),
                 timeout_ms: job.timeout_ms,
-                lease_ms: self.config.lease_ms,
+                lease_ms,
             });
             self.runners[ix].jobs.insert(id);
             self.counts.granted += 1;
@@ -295,6 +303,7 @@ impl Engine {
                 runner: name.clone(),
                 session,
                 poll,
+                facts: facts.clone(),
                 at: now.wall,
             });
         }
@@ -314,7 +323,7 @@ impl Engine {
         while let Some(shape) = self.touched.pop_first() {
             while let Some(poll) = self.matcher.parked_for(shape) {
                 let (ix, parked) = self.unpark(poll).expect("a parked poll has a runner");
-                let leases = self.grant(ix, parked.want, parked.poll, now);
+                let leases = self.grant(ix, parked.want, parked.poll, parked.facts, now);
                 invariant!(!leases.is_empty(), "a matching parked poll takes a job");
                 self.effects.push(Effect::PollAnswered { poll, leases });
                 self.trim_polls(ix);
@@ -331,11 +340,11 @@ impl Engine {
 
     /// Parks a poll of a runner that has room. Invariant: a runner never has more parked wishes than free slots.
     pub(crate) fn park(&mut self, ix: RunnerIx, poll: PollKey, parked: Parked) {
+        self.timers.set(parked.until_ms, Timer::Poll(poll));
         let runner = &mut self.runners[ix];
         runner.parked.insert(poll, parked);
         self.matcher.park(runner.profile, &runner.name, poll);
         self.parked.insert(poll, ix);
-        self.timers.set(parked.until_ms, Timer::Poll(poll));
     }
 
     /// Forgets a parked poll without answering it.
@@ -367,9 +376,13 @@ impl Engine {
         now: Now,
     ) -> Running {
         let job = self.jobs.get_mut(&id).expect("a running job is live");
-        let place = JobPlace::Queued { slice: 0, since_ms: now.mono_ms };
-        let JobPlace::Running(running) = std::mem::replace(&mut job.place, place) else {
+        let JobPlace::Running(running) = &job.place else {
             unreachable!("only a running job has an attempt to end")
+        };
+        // In no line: the slice is what people see of a job that ends here.
+        let place = JobPlace::Queued { slice: running.slice, since_ms: now.mono_ms };
+        let JobPlace::Running(running) = std::mem::replace(&mut job.place, place) else {
+            unreachable!("it ran a moment ago")
         };
         let attempt = running.attempt;
         self.timers.clear(running.lease_timer_ms, Timer::Lease(id, attempt));
@@ -391,9 +404,15 @@ impl Engine {
             record: AttemptRecord {
                 number: running.attempt,
                 runner: runner.name.clone(),
+                slice: running.slice,
                 // The wall clock may have jumped back; within a job time is monotone (I16).
                 started,
                 ended: now.wall.max(started),
+                cancel_requested: match running.cancel {
+                    Cancel::None => None,
+                    Cancel::Requested(at) => Some(at),
+                },
+                facts: running.facts.clone(),
                 outcome,
                 evidence,
             },
@@ -415,7 +434,7 @@ impl Engine {
         if self.config.has(Bug::ReuseAttemptNumber) {
             job.attempts -= 1;
         }
-        if running.cancel == Cancel::Requested {
+        if running.cancel.is_requested() {
             self.finish(id, Outcome::Killed, now);
         } else if job.lost > job.lost_runner_retries && !self.config.has(Bug::RetryLostForEver) {
             self.finish(id, Outcome::RunnerLost, now);
@@ -434,11 +453,32 @@ impl Engine {
             self.matcher.shape_release(slice.shape);
         }
         self.counts.finished += 1;
+        let JobPlace::Queued { slice, .. } = job.place else {
+            unreachable!("a job finishes when its attempt is over")
+        };
+        let reusable = match outcome {
+            // A reused result leads to no other: its own age counts.
+            Outcome::Succeeded if job.attempts > 0 => job.slices[slice as usize].reuse_key,
+            _ => None,
+        };
+        if let Some(parent) = job.parent
+            && let Some(siblings) = self.children.get_mut(&parent)
+        {
+            siblings.remove(&id);
+            if siblings.is_empty() {
+                self.children.remove(&parent);
+            }
+        }
+        if self.children.contains_key(&id) {
+            self.timers.set(now.mono_ms, Timer::Children(id));
+        }
         self.changes.push(Change::JobFinished {
             id,
             group: job.group,
             outcome,
+            slice,
             attempts: job.attempts,
+            reusable,
             at: now.wall,
         });
         self.effects.push(Effect::JobFinished { job: id, group: job.group });
@@ -494,7 +534,18 @@ impl Engine {
             assert!(runner.free() > 0, "a full runner has no parked poll");
         }
         assert_eq!(self.keys.len(), self.key_order.len(), "idempotency keys");
-        let most = 3 * self.jobs.len() + self.parked.len() + 2 * self.runners.len() + 64;
+        let mut children: BTreeMap<JobId, BTreeSet<JobId>> = BTreeMap::new();
+        for (id, job) in &self.jobs {
+            if let Some(parent) = job.parent {
+                children.entry(parent).or_default().insert(*id);
+            }
+        }
+        assert_eq!(children, self.children, "live children of each job");
+        let most = 3 * self.jobs.len()
+            + self.children.len()
+            + self.parked.len()
+            + 2 * self.runners.len()
+            + 64;
         assert!(self.timers.len() <= most, "timers leak: {} of {most}", self.timers.len());
     }
 }

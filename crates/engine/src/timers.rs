@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Poll(PollKey),
     RunnerGone(RunnerIx, u64),
     Keys,
+    /// The children of a job that is over are stopped.
+    Children(JobId),
 }
 
 #[derive(Debug, Default)]

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::{AttemptNumber, Digest, Requirements, RunnerName, WallMs};
+use crate::{AttemptNumber, Digest, JobId, Requirements, RunnerName, WallMs};
 
 /// How urgent: 0 is first. Swarming's scale, kept because it is the one on most wires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(pub u8);
+
+impl Priority {
+    /// What one step of priority is worth in age, in milliseconds (4.85 days): Swarming's queue number is the priority,
+    /// shifted by 22 bits, plus tenths of seconds.
+    pub const AGE_MS: u64 = (1 << 22) * 100;
+}
 
 impl Default for Priority {
     fn default() -> Self {
@@ -22,12 +28,18 @@ pub struct Slice {
     pub expires_after_ms: Option<u64>,
     /// Whether to wait when no registered runner could ever take it. If not, the slice is passed over at once.
     pub wait_for_capacity: bool,
+    /// When the job succeeds in this slice, later jobs may take its result by this key instead of running.
+    pub reuse_key: Option<ReuseKey>,
 }
+
+/// Stands for everything that decides a job's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReuseKey(pub [u8; 32]);
 
 impl Slice {
     /// A slice that waits for ever.
     pub fn waiting(requirements: Requirements) -> Self {
-        Self { requirements, expires_after_ms: None, wait_for_capacity: true }
+        Self { requirements, expires_after_ms: None, wait_for_capacity: true, reuse_key: None }
     }
 }
 
@@ -46,6 +58,43 @@ pub struct NewJob {
     pub lost_runner_retries: u32,
     /// What the runner is to do. Opaque to the engine.
     pub payload: Arc<[u8]>,
+    pub terms: Terms,
+}
+
+/// What only some doors ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    pub order: Order,
+    /// How long a runner may be silent before an attempt of this job is lost, instead of the server's own patience. Such
+    /// an attempt is also never ended by force after a cancel: as long as its runner is heard of it has its time to stop.
+    pub lease_ms: Option<u64>,
+    /// Stopped when that job ends, however it ends.
+    pub parent: Option<JobId>,
+    pub reuses: Option<Reuse>,
+    /// The id that its door gave it: unique among all, and rising.
+    pub wire_id: Option<u64>,
+    /// What lists find it by, next to its state.
+    pub labels: Arc<[Arc<str>]>,
+}
+
+/// Who goes first among the jobs of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Priority; then fair between owners; then age.
+    #[default]
+    Fair,
+    /// Age makes up for priority: [`Priority::AGE_MS`] of it for each step. The oldest first.
+    Oldest,
+    /// The same, and the newest first.
+    Newest,
+}
+
+/// The job is not run: another one's result is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    pub job: JobId,
+    /// The slice whose key it was found by.
+    pub slice: u32,
 }
 
 /// A group as it is submitted: an execution.
@@ -61,16 +110,36 @@ pub struct NewGroup {
 /// Where a job is in its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
-    Queued { slice: u32 },
-    Running { attempt: AttemptNumber, runner: RunnerName, cancel: Cancel },
-    Finished { outcome: Outcome, at: WallMs },
+    Queued {
+        slice: u32,
+    },
+    Running {
+        attempt: AttemptNumber,
+        runner: RunnerName,
+        slice: u32,
+        since: WallMs,
+        cancel: Cancel,
+        /// What the door noted of the runner when it took the job.
+        facts: Option<Arc<[u8]>>,
+    },
+    Finished {
+        outcome: Outcome,
+        slice: u32,
+        at: WallMs,
+    },
 }
 
-/// Whether somebody asked a running job to stop.
+/// Whether somebody asked a running job to stop, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancel {
     None,
-    Requested,
+    Requested(WallMs),
+}
+
+impl Cancel {
+    pub fn is_requested(self) -> bool {
+        matches!(self, Self::Requested(_))
+    }
 }
 
 /// How a job ended. Terminal, final (I14).
@@ -161,6 +230,8 @@ pub struct Evidence {
     pub outputs: Vec<Output>,
     /// For people: what went wrong, in a sentence.
     pub message: Option<Arc<str>>,
+    /// What the runner reported in its door's own form. Opaque to the engine.
+    pub report: Option<Arc<[u8]>>,
 }
 
 /// One try of a job on one runner, when it is over. History: never changed, never deleted before its retention.
@@ -168,8 +239,13 @@ pub struct Evidence {
 pub struct AttemptRecord {
     pub number: AttemptNumber,
     pub runner: RunnerName,
+    pub slice: u32,
     pub started: WallMs,
     pub ended: WallMs,
+    /// When somebody asked for its end.
+    pub cancel_requested: Option<WallMs>,
+    /// What the door noted of the runner when it took the job.
+    pub facts: Option<Arc<[u8]>>,
     pub outcome: Outcome,
     pub evidence: Evidence,
 }

@@ -18,8 +18,8 @@ pub use ids::{
     GroupId, JobId, LeaseToken, ParseTokenError, PatchId, PatchSetId, SavedSearchId,
 };
 pub use job::{
-    AttemptRecord, Cancel, Evidence, GroupState, JobState, NewGroup, NewJob, Outcome, Output,
-    Priority, Slice, TimeoutKind,
+    AttemptRecord, Cancel, Evidence, GroupState, JobState, NewGroup, NewJob, Order, Outcome,
+    Output, Priority, Reuse, ReuseKey, Slice, Terms, TimeoutKind,
 };
 pub use runner::{RunnerName, Session};
 pub use time::{Now, WallMs};

@@ -3,13 +3,19 @@
 /// Longest dimension key or value, in bytes.
 pub const DIMENSION_BYTES: usize = 256;
 /// Most keys of a runner, values of a key, or requirements of a slice.
-pub const DIMENSIONS: usize = 64;
+pub const DIMENSIONS: usize = 512;
 /// Most slices of a job.
 pub const SLICES: usize = 8;
 /// Most jobs in one submit.
 pub const JOBS_PER_SUBMIT: usize = 100_000;
 /// Most jobs that may be live (queued or running) at once.
 pub const LIVE_JOBS: usize = 2_000_000;
+/// Most labels of a job, and the longest, in bytes.
+pub const LABELS: usize = 1024;
+pub const LABEL_BYTES: usize = 1024;
+/// Longest note of a runner's facts, and longest report of an attempt, in bytes.
+pub const FACTS_BYTES: usize = 64 * 1024;
+pub const REPORT_BYTES: usize = 1024 * 1024;
 /// Longest payload of a job, in bytes.
 pub const PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Longest document of a group, in bytes.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use model::{Digest, Dimensions, Outcome, Output, Requirements, Slice, TimeoutKind};
+use model::{
+    Digest, Dimensions, Order, Outcome, Output, Requirements, ReuseKey, Slice, TimeoutKind,
+};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A column that does not hold what this program writes.
@@ -23,21 +26,42 @@ pub(crate) fn slices_to_text(slices: &[Slice]) -> String {
     // The common job has one slice that waits for ever for any runner.
     let all = slices.iter().map(|slice| {
         let pairs: Vec<_> = slice.requirements.iter().collect();
-        json!([slice.expires_after_ms, slice.wait_for_capacity, pairs])
+        match &slice.reuse_key {
+            None => json!([slice.expires_after_ms, slice.wait_for_capacity, pairs]),
+            Some(ReuseKey(key)) => {
+                let key = Digest(*key).to_string();
+                json!([slice.expires_after_ms, slice.wait_for_capacity, pairs, key])
+            }
+        }
     });
     Value::Array(all.collect()).to_string()
 }
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredSlice {
+    Plain(Option<u64>, bool, Pairs),
+    Keyed(Option<u64>, bool, Pairs, String),
+}
+
 pub(crate) fn slices_from_text(text: &str) -> Result<Arc<[Slice]>, CodecError> {
     let error = || bad("slices", text);
-    let all: Vec<(Option<u64>, bool, Pairs)> = serde_json::from_str(text).map_err(|_| error())?;
-    let slices = all.into_iter().map(|(expires_after_ms, wait_for_capacity, pairs)| {
+    let all: Vec<StoredSlice> = serde_json::from_str(text).map_err(|_| error())?;
+    let slices = all.into_iter().map(|slice| {
+        let (expires_after_ms, wait_for_capacity, pairs, key) = match slice {
+            StoredSlice::Plain(expires, wait, pairs) => (expires, wait, pairs, None),
+            StoredSlice::Keyed(expires, wait, pairs, key) => (expires, wait, pairs, Some(key)),
+        };
+        let reuse_key = match key {
+            None => None,
+            Some(key) => Some(ReuseKey(Digest::parse_hex(&key).map_err(|_| error())?.0)),
+        };
         let mut requirements = Requirements::default();
         for (key, values) in &pairs {
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             requirements.add(key, &values).map_err(|_| error())?;
         }
-        Ok(Slice { requirements, expires_after_ms, wait_for_capacity })
+        Ok(Slice { requirements, expires_after_ms, wait_for_capacity, reuse_key })
     });
     slices.collect()
 }
@@ -75,6 +99,35 @@ pub(crate) fn outputs_from_text(text: &str) -> Result<Vec<Output>, CodecError> {
         Ok(Output { name: name.into(), digest, size })
     });
     outputs.collect()
+}
+
+pub(crate) fn order_name(order: Order) -> Option<&'static str> {
+    match order {
+        Order::Fair => None,
+        Order::Oldest => Some("oldest"),
+        Order::Newest => Some("newest"),
+    }
+}
+
+pub(crate) fn order_from(name: Option<&str>) -> Result<Order, CodecError> {
+    match name {
+        None => Ok(Order::Fair),
+        Some("oldest") => Ok(Order::Oldest),
+        Some("newest") => Ok(Order::Newest),
+        Some(other) => Err(bad("job_order", other)),
+    }
+}
+
+/// NULL for a job without labels.
+pub(crate) fn labels_to_text(labels: &[Arc<str>]) -> Option<String> {
+    let labels: Vec<&str> = labels.iter().map(|label| &**label).collect();
+    (!labels.is_empty()).then(|| json!(labels).to_string())
+}
+
+pub(crate) fn labels_from_text(text: Option<&str>) -> Result<Arc<[Arc<str>]>, CodecError> {
+    let Some(text) = text else { return Ok([].into()) };
+    let labels: Vec<String> = serde_json::from_str(text).map_err(|_| bad("labels", text))?;
+    Ok(labels.into_iter().map(Arc::from).collect())
 }
 
 /// The detail beside an outcome's name.
@@ -154,6 +207,7 @@ mod tests {
                 requirements: Requirements::default(),
                 expires_after_ms: Some(5),
                 wait_for_capacity: false,
+                reuse_key: Some(ReuseKey([7; 32])),
             },
         ];
         assert_eq!(*slices_from_text(&slices_to_text(&slices)).unwrap(), slices);

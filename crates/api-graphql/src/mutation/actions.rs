@@ -158,7 +158,7 @@ impl ActionMutations {
     async fn cancel_action_job(&self, ctx: &Context<'_>, action_job: ID) -> Result<ActionJob> {
         caller(ctx).needs(Role::User).map_err(refuse)?;
         let id = JobId(number(&action_job, Kind::ActionJob)?);
-        match service(ctx).dispatcher.cancel(CancelOp::Job(id)).await {
+        match service(ctx).dispatcher.cancel(CancelOp::Job { id, kill: true }).await {
             CancelOutcome::Canceled { .. } => job(ctx, id).await,
             CancelOutcome::NotLive => {
                 job(ctx, id).await?;

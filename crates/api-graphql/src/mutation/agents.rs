@@ -8,7 +8,7 @@ use async_graphql::{Context, Error, ID, Object, Result};
 use campaign::execution::{JobResultDocument, QUEUE};
 use campaign::service::Refusal;
 use campaign::site::Role;
-use dispatcher::{AppendReply, CompleteReply, PollReply};
+use dispatcher::{AppendReply, CompleteReply, Poll, PollReply};
 use engine::ops::{DeregisterOp, DrainOp, RegisterOp, RegisterOutcome, RenewOp, RunnerSpec};
 use model::{
     Dimensions, Evidence, JobId, LeaseToken, Outcome, Output, RunnerName, Session, TimeoutKind,
@@ -48,6 +48,7 @@ impl AgentMutations {
             queues: [QUEUE.into()].into(),
             dimensions,
             slots: SLOTS,
+            keep: false,
         };
         match service(ctx).dispatcher.register(RegisterOp { runner }).await {
             RegisterOutcome::Registered => Ok(Agent::named(&service(ctx).dispatcher, &id)),
@@ -87,8 +88,9 @@ impl AgentMutations {
         let session = session(ctx, &name).ok_or_else(|| unknown(&name))?;
         let dispatcher = &service(ctx).dispatcher;
         let runner = RunnerName::new(&name);
-        let poll = dispatcher.poll(runner, session, rand::random(), 1, Duration::ZERO).await;
-        let granted = match poll {
+        let poll =
+            Poll { runner, session, poll: rand::random(), want: 1, facts: None, idle: false };
+        let granted = match dispatcher.poll(poll, Duration::ZERO).await {
             PollReply::Jobs(jobs) => jobs.into_iter().next(),
             PollReply::UnknownRunner => return Err(unknown(&name)),
             PollReply::SessionSuperseded => {
@@ -151,14 +153,7 @@ impl AgentMutations {
         };
         let dispatcher = &service(ctx).dispatcher;
         let (log_bytes, log_crc32) = dispatcher.logs().summary(id, token.attempt());
-        let evidence = Evidence {
-            log_bytes,
-            log_crc32,
-            log_incomplete: false,
-            log_extents: [].into(),
-            outputs,
-            message: None,
-        };
+        let evidence = Evidence { log_bytes, log_crc32, outputs, ..Evidence::default() };
         match dispatcher.complete(id, token, outcome, evidence).await {
             CompleteReply::Finished { .. } | CompleteReply::Already { .. } => job(ctx, id).await,
             CompleteReply::Conflict { recorded } => {

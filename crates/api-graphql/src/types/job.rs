@@ -348,7 +348,7 @@ impl ActionJob {
 
     /// Somebody asked it to stop.
     async fn canceling(&self) -> bool {
-        matches!(&self.view.state, JobState::Running { cancel: model::Cancel::Requested, .. })
+        matches!(&self.view.state, JobState::Running { cancel: model::Cancel::Requested(_), .. })
     }
 
     async fn queued_at(&self) -> DateTime {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dispatcher::Dispatcher;
 use engine::ops::{Refused, SubmitOp, SubmitOutcome};
-use model::{DimensionsError, GroupId, NewGroup, NewJob, Priority, Requirements, Slice};
+use model::{DimensionsError, GroupId, NewGroup, NewJob, Priority, Requirements, Slice, Terms};
 
 use super::{Document, Plan};
 
@@ -48,6 +48,7 @@ pub async fn submit(
             timeout_ms: document.options.job_timeout_ms,
             lost_runner_retries: LOST_RUNNER_RETRIES,
             payload: payload.into(),
+            terms: Terms::default(),
         })
     });
     let group = NewGroup {

@@ -19,7 +19,7 @@ use campaign::service::{
 use campaign::site::{CodeHostRow, Role};
 use codehost::git::{Repositories, Source};
 use codehost::{Credential, Kind, Settings};
-use dispatcher::{Clock, Dispatcher, PollReply};
+use dispatcher::{Clock, Dispatcher, Poll, PollReply};
 use engine::ops::{RegisterOp, RunnerSpec};
 use model::{
     CampaignId, Dimensions, Evidence, GroupId, Now, Outcome, Output, RunnerName, Session, WallMs,
@@ -161,6 +161,7 @@ impl Ground {
             queues: [campaign::execution::QUEUE.into()].into(),
             dimensions: Dimensions::of(&[("protocol", "phalanx")]),
             slots: 4096,
+            keep: false,
         };
         ground.dispatcher.register(RegisterOp { runner }).await;
         ground
@@ -255,8 +256,10 @@ impl Ground {
 
     /// Takes jobs and ends none.
     pub async fn take(&self) -> Vec<Taken> {
-        let hands = RunnerName::new("hands");
-        let polled = self.dispatcher.poll(hands, Session(1), 0, 1000, Duration::ZERO).await;
+        let runner = RunnerName::new("hands");
+        let poll =
+            Poll { runner, session: Session(1), poll: 0, want: 1000, facts: None, idle: false };
+        let polled = self.dispatcher.poll(poll, Duration::ZERO).await;
         let PollReply::Jobs(jobs) = polled else { panic!("{polled:?}") };
         let taken = jobs.into_iter().map(|job| {
             let payload = job.payload.or_else(|| self.dispatcher.payload(job.lease.job).unwrap());

@@ -14,9 +14,10 @@ mod slab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Dimensions, JobId, Priority, Requirements, RunnerName};
+use model::{Dimensions, JobId, Requirements, RunnerName};
 
 use crate::change::PollKey;
+pub(crate) use band::Rank;
 use band::{Bands, Turns};
 pub(crate) use slab::Slab;
 
@@ -83,7 +84,7 @@ pub(crate) struct Profile {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub shape: ShapeIx,
-    pub priority: Priority,
+    pub rank: Rank,
     pub owner: OwnerIx,
     pub job: JobId,
 }
@@ -214,7 +215,7 @@ impl Matcher {
         let place = self.bent(place);
         let shape = &mut self.shapes[place.shape];
         let was_empty = shape.bands.is_empty();
-        shape.bands.push(&mut self.turns, place.priority, place.owner, place.job);
+        shape.bands.push(&mut self.turns, place.rank, place.owner, place.job);
         self.pending += 1;
         if was_empty {
             self.set_ready(place.shape, true);
@@ -229,7 +230,7 @@ impl Matcher {
 
     fn bent(&self, place: Place) -> Place {
         if self.bugs.invert_priority {
-            Place { priority: Priority(255 - place.priority.0), ..place }
+            Place { rank: place.rank.inverted(), ..place }
         } else {
             place
         }
@@ -237,7 +238,7 @@ impl Matcher {
 
     fn remove_bent(&mut self, place: Place) {
         let shape = &mut self.shapes[place.shape];
-        shape.bands.remove(&mut self.turns, place.priority, place.owner, place.job);
+        shape.bands.remove(&mut self.turns, place.rank, place.owner, place.job);
         self.pending -= 1;
         if shape.bands.is_empty() {
             self.set_ready(place.shape, false);
@@ -266,7 +267,7 @@ impl Matcher {
         }
     }
 
-    /// The best job for a runner: lowest priority number, then the owner whose turn it is, then age. It is taken out of line
+    /// The best job for a runner: lowest rank, then the owner whose turn it is, then age. It is taken out of line
     /// and its owner's turn is over.
     pub(crate) fn take(&mut self, profile: ProfileIx, name: &RunnerName) -> Option<JobId> {
         let mut best: Option<(band::Head, ShapeIx)> = None;
@@ -285,9 +286,9 @@ impl Matcher {
         let (head, shape) = best?;
         let owner = self.shapes[shape].bands.owner_of_head(&head);
         if !self.bugs.no_turns {
-            self.turns.served(head.priority, owner);
+            self.turns.served(head.rank, owner);
         }
-        self.remove_bent(Place { shape, priority: head.priority, owner, job: head.job });
+        self.remove_bent(Place { shape, rank: head.rank, owner, job: head.job });
         Some(head.job)
     }
 

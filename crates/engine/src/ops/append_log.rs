@@ -22,10 +22,11 @@ impl Engine {
         if let Err(fenced) = self.fence(op.job, &op.token) {
             return AppendLogOutcome::Fenced(fenced);
         }
-        let running = self.jobs.get_mut(&op.job).and_then(|job| job.running_mut());
-        let running = running.expect("a fenced job runs");
+        let job = self.jobs.get_mut(&op.job).expect("a fenced job runs");
+        let lease_ms = job.lease_ms.unwrap_or(self.config.lease_ms);
+        let running = job.running_mut().expect("a fenced job runs");
         running.seen = true;
-        running.lease_until_ms = now.mono_ms + self.config.lease_ms;
+        running.lease_until_ms = now.mono_ms + lease_ms;
         AppendLogOutcome::Allowed { attempt: running.attempt, cancel: running.cancel }
     }
 }

@@ -10,15 +10,17 @@ use crate::timers::Timer;
 
 #[derive(Clone, Copy, Debug)]
 pub enum CancelOp {
-    Job(JobId),
+    /// One job; when it runs already only if `kill` says so.
+    Job { id: JobId, kill: bool },
     /// Every live job of the group.
     Group(GroupId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelOutcome {
-    /// How many were queued and are over now, and how many run and were told to stop.
-    Canceled { queued: u64, running: u64 },
+    /// How many were queued and are over now, how many run and were told to stop, and how many run and were told before
+    /// or are left alone.
+    Canceled { queued: u64, running: u64, left: u64 },
     /// Not live: finished, or never there. The store knows.
     NotLive,
 }
@@ -26,7 +28,9 @@ pub enum CancelOutcome {
 impl Engine {
     pub fn cancel(&mut self, op: CancelOp, now: Now) -> CancelOutcome {
         let jobs: Vec<JobId> = match op {
-            CancelOp::Job(id) => self.jobs.contains_key(&id).then_some(id).into_iter().collect(),
+            CancelOp::Job { id, .. } => {
+                self.jobs.contains_key(&id).then_some(id).into_iter().collect()
+            }
             CancelOp::Group(group) => {
                 let of_group = self.jobs.iter().filter(|(_, job)| job.group == Some(group));
                 let mut ids: Vec<JobId> = of_group.map(|(id, _)| *id).collect();
@@ -37,10 +41,12 @@ impl Engine {
         if jobs.is_empty() {
             return CancelOutcome::NotLive;
         }
-        let (mut queued, mut running) = (0, 0);
+        let kill = !matches!(op, CancelOp::Job { kill: false, .. });
+        let (mut queued, mut running, mut left) = (0, 0, 0);
         for id in jobs {
-            match &self.jobs[&id].place {
-                JobPlace::Queued { .. } => {
+            let runs = matches!(self.jobs[&id].place, JobPlace::Running(_));
+            match runs {
+                false => {
                     self.dequeue(id);
                     if self.config.has(Bug::ForgetGroupOnCancel)
                         && let Some(job) = self.jobs.get_mut(&id)
@@ -50,28 +56,51 @@ impl Engine {
                     self.finish(id, Outcome::Canceled, now);
                     queued += 1;
                 }
-                JobPlace::Running(_) => {
-                    self.request_cancel(id, now);
-                    running += 1;
-                }
+                true if kill && self.request_cancel(id, now) => running += 1,
+                true => left += 1,
             }
         }
-        CancelOutcome::Canceled { queued, running }
+        CancelOutcome::Canceled { queued, running, left }
     }
 
-    fn request_cancel(&mut self, id: JobId, now: Now) {
-        let grace = self.config.cancel_grace_ms;
-        let running = self.jobs.get_mut(&id).and_then(|job| job.running_mut());
-        let running = running.expect("only a running job is asked to stop");
-        if running.cancel == Cancel::Requested {
-            return;
+    /// Whether this was the first request.
+    fn request_cancel(&mut self, id: JobId, now: Now) -> bool {
+        let job = self.jobs.get_mut(&id).expect("only a live job is asked to stop");
+        // Where the job has its own patience, its runner has the time that it needs.
+        let grace = job.lease_ms.is_none().then_some(self.config.cancel_grace_ms);
+        let running = job.running_mut().expect("only a running job is asked to stop");
+        if running.cancel.is_requested() {
+            return false;
         }
-        running.cancel = Cancel::Requested;
-        let at = now.mono_ms + grace;
-        running.cancel_at_ms = Some(at);
-        self.timers.set(at, Timer::CancelGrace(id, running.attempt));
-        self.changes.push(Change::JobCancelRequested { id });
+        running.cancel = Cancel::Requested(now.wall);
+        if let Some(grace) = grace {
+            let at = now.mono_ms + grace;
+            running.cancel_at_ms = Some(at);
+            self.timers.set(at, Timer::CancelGrace(id, running.attempt));
+        }
+        self.changes.push(Change::JobCancelRequested { id, at: now.wall });
         let runner = self.runners[running.runner].name.clone();
         self.effects.push(Effect::CancelNotice { runner });
+        true
+    }
+
+    /// Notes whose child a job is that becomes live. When its parent is over it is stopped soon.
+    pub(crate) fn adopt(&mut self, id: JobId, parent: Option<JobId>, now: Now) {
+        let Some(parent) = parent else { return };
+        self.children.entry(parent).or_default().insert(id);
+        if !self.jobs.contains_key(&parent) {
+            self.timers.set(now.mono_ms, Timer::Children(parent));
+        }
+    }
+
+    /// A parent is over: so are its children, and theirs after them.
+    pub(crate) fn stop_children(&mut self, parent: JobId, now: Now) {
+        // A retried parent is live again.
+        if self.jobs.contains_key(&parent) {
+            return;
+        }
+        for id in self.children.get(&parent).cloned().unwrap_or_default() {
+            self.cancel(CancelOp::Job { id, kill: true }, now);
+        }
     }
 }

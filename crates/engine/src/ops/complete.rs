@@ -30,8 +30,10 @@ impl Engine {
         }
         let running = self.jobs[&op.job].running().expect("a fenced job runs");
         let recorded = match running.cancel {
-            Cancel::Requested if self.config.has(Bug::ForgetCancelOnComplete) => op.outcome,
-            Cancel::Requested => Outcome::Killed,
+            Cancel::Requested(_) if self.config.has(Bug::ForgetCancelOnComplete) => op.outcome,
+            // It never began: the runner looked before it started the command.
+            Cancel::Requested(_) if op.outcome == Outcome::Canceled => op.outcome,
+            Cancel::Requested(_) => Outcome::Killed,
             Cancel::None => op.outcome,
         };
         let ix = running.runner;

@@ -1,5 +1,7 @@
 //! A runner asks for work: claim.
 
+use std::sync::Arc;
+
 use model::{Now, RunnerName, Session, limit};
 
 use crate::Bug;
@@ -16,6 +18,10 @@ pub struct PollOp {
     /// The runner's own name for this request; asked again it gets the same leases (I8). Zero: it has none.
     pub poll: u64,
     pub want: u32,
+    /// What its door notes of the runner now; kept with each attempt that comes of this.
+    pub facts: Option<Arc<[u8]>>,
+    /// The runner runs nothing but what it was given for this very poll: what else it holds is lost.
+    pub idle: bool,
     /// How long to wait when there is nothing, and the key under which the answer is sent then.
     pub wait: Option<(PollKey, u64)>,
 }
@@ -48,6 +54,9 @@ impl Engine {
                 return PollOutcome::Granted(again);
             }
         }
+        if op.idle {
+            self.lose_jobs_of(ix, "the runner asked for other work", now);
+        }
         // A repeated poll whose first copy is parked takes its place, or both would be answered.
         let copies: Vec<PollKey> = self.runners[ix]
             .parked
@@ -60,7 +69,7 @@ impl Engine {
             self.effects.push(crate::Effect::PollAnswered { poll: key, leases: Vec::new() });
         }
         let want = op.want.clamp(1, limit::JOBS_PER_POLL);
-        let leases = self.grant(ix, want, op.poll, now);
+        let leases = self.grant(ix, want, op.poll, op.facts.clone(), now);
         if !leases.is_empty() {
             if self.runners[ix].free() == 0 {
                 self.dismiss_polls(ix);
@@ -71,7 +80,7 @@ impl Engine {
         match op.wait {
             Some((key, wait_ms)) if !runner.draining && runner.free() > 0 && wait_ms > 0 => {
                 let until_ms = now.mono_ms + wait_ms.min(limit::POLL_WAIT_MS);
-                self.park(ix, key, Parked { want, poll: op.poll, until_ms });
+                self.park(ix, key, Parked { want, poll: op.poll, facts: op.facts, until_ms });
                 PollOutcome::Parked
             }
             _ => PollOutcome::Empty,
@@ -90,11 +99,12 @@ impl Engine {
         for id in &runner.jobs {
             let job = self.jobs.get_mut(id).expect("a runner's job is live");
             let (group, queue, timeout_ms) = (job.group, job.queue.clone(), job.timeout_ms);
+            let lease_ms = job.lease_ms.unwrap_or(self.config.lease_ms);
             let running = job.running_mut().expect("a runner's job runs");
             if running.poll != poll {
                 continue;
             }
-            running.lease_until_ms = now.mono_ms + self.config.lease_ms;
+            running.lease_until_ms = now.mono_ms + lease_ms;
             leases.push(Lease {
                 job: *id,
                 group,
@@ -102,7 +112,7 @@ impl Engine {
                 token: token::derive(&self.config.token_key, *id, running.attempt, &name, session),
                 queue,
                 timeout_ms,
-                lease_ms: self.config.lease_ms,
+                lease_ms,
             });
         }
         leases

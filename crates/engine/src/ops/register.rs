@@ -20,6 +20,8 @@ pub struct RunnerSpec {
     pub queues: BTreeSet<Arc<str>>,
     pub dimensions: Dimensions,
     pub slots: u32,
+    /// It stays known, and counts as somebody who could take a job, however long it is silent: until it is deregistered.
+    pub keep: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ impl Engine {
         let runner = &self.runners[ix];
         spec.session != runner.session
             || spec.slots != runner.slots
+            || spec.keep != runner.keep
             || profile_key(spec) != self.matcher.profile(runner.profile).key
     }
 
@@ -106,6 +109,7 @@ impl Engine {
             runner.session = spec.session;
             // Jobs that it runs keep their slots.
             runner.slots = spec.slots.max(runner.jobs.len() as u32);
+            runner.keep = spec.keep;
             let draining = runner.draining;
             self.changes.push(Change::RunnerPut { runner: spec, draining, at: now.wall });
         }
@@ -122,6 +126,7 @@ impl Engine {
             slots: spec.slots,
             profile: 0,
             draining,
+            keep: spec.keep,
             jobs: BTreeSet::new(),
             parked: BTreeMap::new(),
             seen_ms: now.mono_ms,

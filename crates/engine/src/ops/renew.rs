@@ -1,6 +1,6 @@
 //! A runner's heartbeat: what it runs goes on.
 
-use model::{Cancel, JobId, LeaseToken, Now, RunnerName, Session};
+use model::{JobId, LeaseToken, Now, RunnerName, Session};
 
 use crate::state::Engine;
 
@@ -40,16 +40,16 @@ impl Engine {
             {
                 continue;
             }
-            let Some(running) = self.jobs.get_mut(id).and_then(|job| job.running_mut()) else {
-                continue;
-            };
+            let Some(job) = self.jobs.get_mut(id) else { continue };
+            let lease_ms = job.lease_ms.unwrap_or(self.config.lease_ms);
+            let Some(running) = job.running_mut() else { continue };
             if running.runner != ix {
                 continue;
             }
-            running.lease_until_ms = now.mono_ms + self.config.lease_ms;
+            running.lease_until_ms = now.mono_ms + lease_ms;
             running.seen = true;
             known.push(*id);
-            if running.cancel == Cancel::Requested {
+            if running.cancel.is_requested() {
                 cancel.push(*id);
             }
         }

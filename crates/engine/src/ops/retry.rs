@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{GroupId, JobId, NewJob, Now};
+use model::{GroupId, JobId, NewJob, Now, WallMs};
 
 use crate::Bug;
 use crate::change::Change;
@@ -14,6 +14,7 @@ pub struct RetryOp {
     pub id: JobId,
     pub job: Arc<NewJob>,
     pub group: Option<GroupId>,
+    pub created: WallMs,
     /// Attempts so far; the next has the next number (I6).
     pub attempts: u32,
 }
@@ -36,8 +37,9 @@ impl Engine {
         if self.jobs.len() >= self.config.live_jobs_max {
             return RetryOutcome::TooManyLive { max: self.config.live_jobs_max };
         }
-        let mut job = self.admit(&op.job, op.group, now);
+        let mut job = self.admit(&op.job, op.group, op.created, now);
         job.attempts = if self.config.has(Bug::RestartAttemptsOnRetry) { 0 } else { op.attempts };
+        self.adopt(op.id, job.parent, now);
         self.jobs.insert(op.id, job);
         self.changes.push(Change::JobRevived { id: op.id, attempts: op.attempts, at: now.wall });
         if let Some(group) = op.group {

@@ -22,11 +22,12 @@ impl Engine {
         if let Err(fenced) = self.fence(op.job, &op.token) {
             return StartOutcome::Fenced(fenced);
         }
-        let running = self.jobs.get_mut(&op.job).and_then(|job| job.running_mut());
-        let running = running.expect("a fenced job runs");
+        let job = self.jobs.get_mut(&op.job).expect("a fenced job runs");
+        let lease_ms = job.lease_ms.unwrap_or(self.config.lease_ms);
+        let running = job.running_mut().expect("a fenced job runs");
         running.seen = true;
         running.started.get_or_insert(now.wall);
-        running.lease_until_ms = now.mono_ms + self.config.lease_ms;
+        running.lease_until_ms = now.mono_ms + lease_ms;
         StartOutcome::Started { cancel: running.cancel }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{GroupId, JobId, NewGroup, NewJob, Now, limit};
+use model::{GroupId, JobId, NewGroup, NewJob, Now, Outcome, WallMs, limit};
 
 use crate::Bug;
 use crate::change::Change;
 use crate::job::{Job, JobPlace, SliceRef};
-use crate::matcher::ShapeKey;
+use crate::matcher::{Rank, ShapeKey};
 use crate::state::{Engine, KeyEntry};
 use crate::timers::Timer;
 
@@ -119,14 +119,28 @@ impl Engine {
         let id = JobId(self.next_job);
         self.next_job += 1;
         self.counts.submitted += 1;
-        let job = self.admit(&new, group, now);
+        let mut job = self.admit(&new, group, now.wall, now);
+        self.adopt(id, job.parent, now);
+        let reuses = new.terms.reuses;
+        if let Some(reuse) = reuses {
+            job.place = JobPlace::Queued { slice: reuse.slice, since_ms: now.mono_ms };
+        }
         self.jobs.insert(id, job);
         self.changes.push(Change::JobInserted { id, group, job: new, at: now.wall });
-        self.enqueue(id, 0, Some(0), now);
+        match reuses {
+            Some(_) => self.finish(id, Outcome::Succeeded, now),
+            None => self.enqueue(id, 0, Some(0), now),
+        }
     }
 
     /// The in-memory form of a job, in no place yet.
-    pub(crate) fn admit(&mut self, new: &NewJob, group: Option<GroupId>, now: Now) -> Job {
+    pub(crate) fn admit(
+        &mut self,
+        new: &NewJob,
+        group: Option<GroupId>,
+        created: WallMs,
+        now: Now,
+    ) -> Job {
         let slices = new.slices.iter().map(|slice| SliceRef {
             shape: self.matcher.shape_retain(ShapeKey {
                 queue: new.queue.clone(),
@@ -134,15 +148,18 @@ impl Engine {
             }),
             expires_after_ms: slice.expires_after_ms,
             wait_for_capacity: slice.wait_for_capacity,
+            reuse_key: slice.reuse_key,
         });
         Job {
             queue: new.queue.clone(),
             slices: slices.collect(),
             owner: self.owners.retain(&new.owner),
-            priority: new.priority,
+            rank: Rank::of(new.priority, new.terms.order, created),
             group,
             timeout_ms: new.timeout_ms,
             lost_runner_retries: new.lost_runner_retries,
+            lease_ms: new.terms.lease_ms,
+            parent: new.terms.parent,
             attempts: 0,
             lost: 0,
             place: JobPlace::Queued { slice: 0, since_ms: now.mono_ms },
@@ -181,6 +198,13 @@ impl Engine {
             }
             if job.payload.len() > limit::PAYLOAD_BYTES {
                 return invalid("job: a payload that is too long");
+            }
+            let labels = &job.terms.labels;
+            if labels.len() > limit::LABELS || labels.iter().any(|l| l.len() > limit::LABEL_BYTES) {
+                return invalid("job: too many labels, or one that is too long");
+            }
+            if job.terms.reuses.is_some_and(|reuse| reuse.slice as usize >= job.slices.len()) {
+                return invalid("job: it reuses a result for a slice that it does not have");
             }
         }
         Ok(())

@@ -36,6 +36,7 @@ impl Engine {
                 }
                 Timer::RunnerGone(ix, generation) => self.runner_is_due(ix, generation, now),
                 Timer::Keys => self.keys_are_due(now),
+                Timer::Children(parent) => self.stop_children(parent, now),
             }
         }
         self.match_parked(now);
@@ -67,7 +68,7 @@ impl Engine {
         }
         running.timeout_at_ms = None;
         let outcome = match running.cancel {
-            Cancel::Requested => Outcome::Killed,
+            Cancel::Requested(_) => Outcome::Killed,
             Cancel::None => Outcome::TimedOut { which: TimeoutKind::Job },
         };
         self.end_by_force(id, outcome, "the runner did not stop the job when its time was up", now);
@@ -77,7 +78,7 @@ impl Engine {
         let Some(running) = self.jobs.get_mut(&id).and_then(|job| job.running_mut()) else {
             return;
         };
-        if running.attempt != attempt || running.cancel != Cancel::Requested {
+        if running.attempt != attempt || !running.cancel.is_requested() {
             return;
         }
         running.cancel_at_ms = None;
@@ -116,9 +117,10 @@ impl Engine {
         }
         let heard = runner.seen_ms + gone_ms;
         // A parked poll is an open connection; a job has a lease of its own.
-        let busy = !runner.jobs.is_empty() || !runner.parked.is_empty();
+        let busy = runner.keep || !runner.jobs.is_empty() || !runner.parked.is_empty();
         if heard > now.mono_ms || busy {
-            let again = heard.max(now.mono_ms + gone_ms.clamp(1, 1000));
+            let pause_ms = if runner.keep { gone_ms.max(1) } else { gone_ms.clamp(1, 1000) };
+            let again = heard.max(now.mono_ms + pause_ms);
             self.timers.set(again, Timer::RunnerGone(ix, generation));
             return;
         }

@@ -13,6 +13,7 @@ const APPLICATION_ID: u32 = 0x5048_4c58;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_jobs.sql"),
     include_str!("../migrations/0002_campaigns.sql"),
+    include_str!("../migrations/0003_terms.sql"),
 ];
 
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {

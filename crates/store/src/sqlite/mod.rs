@@ -1,6 +1,7 @@
 //! The embedded store: SQLite with a write-ahead log, full sync, one writer and many readers.
 
 mod campaigns;
+mod labels;
 mod migrate;
 mod read;
 mod write;

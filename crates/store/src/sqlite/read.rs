@@ -1,18 +1,22 @@
 //! Readers: any number of connections that see only what is committed.
 
 mod jobs;
+mod search;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dispatcher::{AttemptView, GroupCounts, GroupView, JobFilter, JobView, Reader, StoreError};
+use dispatcher::{
+    AttemptView, GroupCounts, GroupView, JobFilter, JobSearch, JobView, Reader, StoreError,
+};
 use model::{
-    AttemptNumber, AttemptRecord, Cancel, Evidence, GroupId, GroupState, JobId, JobState, NewGroup,
-    NewJob, Priority, RunnerName, WallMs,
+    AttemptNumber, AttemptRecord, Evidence, GroupId, GroupState, JobId, JobState, NewGroup, NewJob,
+    Priority, ReuseKey, RunnerName, WallMs,
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::write;
 use crate::codec;
 
 /// A pool of read-only connections, opened when needed.
@@ -56,7 +60,8 @@ const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 const JOB: &str = "
     SELECT s.job_id, s.group_id, s.queue, s.owner, s.priority, s.slices, s.timeout_ms, s.retries, s.created_ms,
-           s.payload, l.state, l.slice, l.attempts, l.runner, l.cancel, d.outcome, d.detail, d.attempts, d.ended_ms
+           s.payload, l.state, l.slice, l.attempts, l.runner, l.cancel_ms, d.outcome, d.detail, d.attempts, d.ended_ms,
+           s.wire_id, s.parent, s.job_order, s.lease_ms, s.reuses, s.reuses_slice, s.labels, l.since_ms, l.facts, d.slice
     FROM job_spec s LEFT JOIN job_live l USING (job_id) LEFT JOIN job_done d USING (job_id)";
 
 fn job_view(row: &Row<'_>) -> Result<JobView, Boxed> {
@@ -65,15 +70,21 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Boxed> {
         Some("queued") => (JobState::Queued { slice: row.get(11)? }, row.get(12)?),
         Some(_) => {
             let attempts: u32 = row.get(12)?;
-            let cancel = if row.get(14)? { Cancel::Requested } else { Cancel::None };
-            let runner = RunnerName::new(row.get_ref(13)?.as_str()?);
-            (JobState::Running { attempt: AttemptNumber(attempts), runner, cancel }, attempts)
+            let running = JobState::Running {
+                attempt: AttemptNumber(attempts),
+                runner: RunnerName::new(row.get_ref(13)?.as_str()?),
+                slice: row.get(11)?,
+                since: WallMs(row.get::<_, i64>(26)? as u64),
+                cancel: write::cancel(row.get(14)?),
+                facts: row.get::<_, Option<Vec<u8>>>(27)?.map(Into::into),
+            };
+            (running, attempts)
         }
         None => {
             let detail: Option<String> = row.get(16)?;
             let outcome = codec::outcome_from(row.get_ref(15)?.as_str()?, detail.as_deref())?;
             let at = WallMs(row.get::<_, i64>(18)? as u64);
-            (JobState::Finished { outcome, at }, row.get(17)?)
+            (JobState::Finished { outcome, slice: row.get(28)?, at }, row.get(17)?)
         }
     };
     Ok(JobView {
@@ -87,6 +98,11 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Boxed> {
             timeout_ms: row.get::<_, Option<i64>>(6)?.map(|ms| ms as u64),
             lost_runner_retries: row.get(7)?,
             payload: row.get_ref(9)?.as_blob()?.into(),
+            terms: write::terms(
+                row,
+                19,
+                codec::labels_from_text(row.get_ref(25)?.as_str_or_null()?)?,
+            )?,
         }),
         created: WallMs(row.get::<_, i64>(8)? as u64),
         state,
@@ -96,7 +112,7 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Boxed> {
 
 const ATTEMPT: &str = "
     SELECT job_id, number, runner, started_ms, ended_ms, outcome, detail, message, log_bytes, log_crc32,
-           log_incomplete, log_extents, outputs FROM attempt";
+           log_incomplete, log_extents, outputs, slice, cancel_ms, facts, report FROM attempt";
 
 fn attempt_view(row: &Row<'_>) -> Result<AttemptView, Boxed> {
     let detail: Option<String> = row.get(6)?;
@@ -106,8 +122,11 @@ fn attempt_view(row: &Row<'_>) -> Result<AttemptView, Boxed> {
         record: AttemptRecord {
             number: AttemptNumber(row.get(1)?),
             runner: RunnerName::new(row.get_ref(2)?.as_str()?),
+            slice: row.get(13)?,
             started: WallMs(row.get::<_, i64>(3)? as u64),
             ended: WallMs(row.get::<_, i64>(4)? as u64),
+            cancel_requested: row.get::<_, Option<i64>>(14)?.map(|at| WallMs(at as u64)),
+            facts: row.get::<_, Option<Vec<u8>>>(15)?.map(Into::into),
             outcome: codec::outcome_from(row.get_ref(5)?.as_str()?, detail.as_deref())?,
             evidence: Evidence {
                 log_bytes: row.get::<_, i64>(8)? as u64,
@@ -116,6 +135,7 @@ fn attempt_view(row: &Row<'_>) -> Result<AttemptView, Boxed> {
                 log_extents: row.get_ref(11)?.as_blob()?.into(),
                 outputs: codec::outputs_from_text(row.get_ref(12)?.as_str()?)?,
                 message: message.map(Into::into),
+                report: row.get::<_, Option<Vec<u8>>>(16)?.map(Into::into),
             },
         },
     })
@@ -250,6 +270,48 @@ impl Reader for SqliteReader {
         self.with("read a group", |db| {
             let sql = format!("-- source: store/sqlite/read.rs group\n{GROUP} WHERE group_id = ?");
             Ok(all(db, &sql, [id.0 as i64], |row| group_view(db, row))?.pop())
+        })
+    }
+
+    fn jobs_by_wire_id(&self, ids: &[u64]) -> Result<Vec<JobView>, StoreError> {
+        self.with("read jobs", |db| {
+            let sql = format!(
+                "-- source: store/sqlite/read.rs jobs_by_wire_id\n{JOB} WHERE s.wire_id IN (SELECT value FROM json_each(?))"
+            );
+            all(db, &sql, [serde_json::to_string(ids)?], job_view)
+        })
+    }
+
+    fn last_wire_id(&self) -> Result<Option<u64>, StoreError> {
+        self.with("read the last wire id", |db| {
+            let sql = "-- source: store/sqlite/read.rs last_wire_id
+                SELECT max(wire_id) FROM job_spec WHERE wire_id IS NOT NULL";
+            let last: Option<i64> = db.query_row(sql, [], |row| row.get(0))?;
+            Ok(last.map(|id| id as u64))
+        })
+    }
+
+    fn search_jobs(&self, search: &JobSearch, limit: usize) -> Result<Vec<u64>, StoreError> {
+        self.with("search jobs", |db| search::find(db, search, limit))
+    }
+
+    fn count_found(&self, search: &JobSearch) -> Result<u64, StoreError> {
+        self.with("count jobs", |db| search::count(db, search))
+    }
+
+    fn reusable(&self, key: ReuseKey) -> Result<Option<(JobId, WallMs)>, StoreError> {
+        self.with("look for a result to reuse", |db| {
+            let mut statement = db.prepare_cached(
+                "-- source: store/sqlite/read.rs reusable
+                 SELECT job_id, ended_ms FROM job_reuse WHERE key = ?",
+            )?;
+            let found = statement
+                .query_row([key.0], |row| {
+                    let (id, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+                    Ok((JobId(id as u64), WallMs(at as u64)))
+                })
+                .optional()?;
+            Ok(found)
         })
     }
 

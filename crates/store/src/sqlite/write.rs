@@ -7,11 +7,12 @@ use engine::ops::RunnerSpec;
 use engine::{Change, LiveJob, Place, Snapshot, StoredKey};
 use model::{
     AttemptNumber, AttemptRecord, Cancel, GroupId, JobId, NewGroup, NewJob, Outcome, Priority,
-    RunnerName, Session, WallMs, limit,
+    Reuse, RunnerName, Session, Terms, WallMs, limit,
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
+use super::labels;
 use crate::codec;
 
 /// The read-write connection.
@@ -60,16 +61,29 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::JobQueued { id, slice, attempts, lost, at } => {
             job_live_put_queued(db, *id, *slice, *attempts, *lost, *at)
         }
-        Change::JobRunning { id, attempt, runner, session, poll, at } => {
-            job_live_set_running(db, *id, *attempt, runner, *session, *poll, *at)
+        Change::JobRunning { id, attempt, runner, session, poll, facts, at } => {
+            let running = RunningRow {
+                attempt: *attempt,
+                runner,
+                session: *session,
+                poll: *poll,
+                facts: facts.as_deref(),
+                at: *at,
+            };
+            job_live_set_running(db, *id, &running)
         }
-        Change::JobCancelRequested { id } => job_live_set_cancel(db, *id),
+        Change::JobCancelRequested { id, at } => job_live_set_cancel(db, *id, *at),
         Change::AttemptEnded { id, record } => attempt_insert(db, *id, record),
-        Change::JobFinished { id, outcome, attempts, at, group: _ } => {
-            job_done_insert(db, *id, outcome, *attempts, *at)?;
+        Change::JobFinished { id, outcome, slice, attempts, reusable, at, group: _ } => {
+            job_done_insert(db, *id, outcome, *slice, *attempts, *at)?;
+            labels::put(db, *id, outcome)?;
+            if let Some(key) = reusable {
+                labels::put_reuse(db, *key, *id, *at)?;
+            }
             job_live_delete(db, *id)
         }
         Change::JobRevived { id, attempts, at } => {
+            labels::remove(db, *id)?;
             job_done_delete(db, *id)?;
             job_live_put_queued(db, *id, 0, *attempts, 0, *at)
         }
@@ -109,9 +123,11 @@ fn job_spec_insert(
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs job_spec_insert
-         INSERT INTO job_spec (job_id, group_id, queue, owner, priority, slices, timeout_ms, retries, created_ms, payload)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         INSERT INTO job_spec (job_id, group_id, queue, owner, priority, slices, timeout_ms, retries, created_ms, payload,
+                               wire_id, parent, job_order, lease_ms, reuses, reuses_slice, labels)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
+    let Terms { order, lease_ms, parent, reuses, wire_id, labels } = &job.terms;
     let changed = statement.execute(params![
         signed(id.0),
         group.map(|group| signed(group.0)),
@@ -123,6 +139,13 @@ fn job_spec_insert(
         job.lost_runner_retries,
         signed(at.0),
         &*job.payload,
+        wire_id.map(signed),
+        parent.map(|parent| signed(parent.0)),
+        codec::order_name(*order),
+        lease_ms.map(signed),
+        reuses.map(|reuse| signed(reuse.job.0)),
+        reuses.map(|reuse| reuse.slice),
+        codec::labels_to_text(labels),
     ])?;
     exactly_one(changed)
 }
@@ -144,37 +167,43 @@ fn job_live_put_queued(
     exactly_one(changed)
 }
 
+struct RunningRow<'a> {
+    attempt: AttemptNumber,
+    runner: &'a RunnerName,
+    session: Session,
+    poll: u64,
+    facts: Option<&'a [u8]>,
+    at: WallMs,
+}
+
 fn job_live_set_running(
     db: &Connection,
     id: JobId,
-    attempt: AttemptNumber,
-    runner: &RunnerName,
-    session: Session,
-    poll: u64,
-    at: WallMs,
+    running: &RunningRow<'_>,
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs job_live_set_running
-         UPDATE job_live SET state = 'running', attempts = ?, runner = ?, session = ?, poll = ?, since_ms = ?
+         UPDATE job_live SET state = 'running', attempts = ?, runner = ?, session = ?, poll = ?, since_ms = ?, facts = ?
          WHERE job_id = ? AND state = 'queued' AND attempts < ?1",
     )?;
     let changed = statement.execute(params![
-        attempt.0,
-        runner.as_str(),
-        signed(session.0),
-        signed(poll),
-        signed(at.0),
+        running.attempt.0,
+        running.runner.as_str(),
+        signed(running.session.0),
+        signed(running.poll),
+        signed(running.at.0),
+        running.facts,
         signed(id.0),
     ])?;
     exactly_one(changed)
 }
 
-fn job_live_set_cancel(db: &Connection, id: JobId) -> rusqlite::Result<()> {
+fn job_live_set_cancel(db: &Connection, id: JobId, at: WallMs) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs job_live_set_cancel
-         UPDATE job_live SET cancel = 1 WHERE job_id = ? AND state = 'running'",
+         UPDATE job_live SET cancel = 1, cancel_ms = ? WHERE job_id = ? AND state = 'running'",
     )?;
-    exactly_one(statement.execute([signed(id.0)])?)
+    exactly_one(statement.execute([signed(at.0), signed(id.0)])?)
 }
 
 fn job_live_delete(db: &Connection, id: JobId) -> rusqlite::Result<()> {
@@ -189,16 +218,17 @@ fn job_done_insert(
     db: &Connection,
     id: JobId,
     outcome: &Outcome,
+    slice: u32,
     attempts: u32,
     at: WallMs,
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs job_done_insert
-         INSERT INTO job_done (job_id, outcome, detail, attempts, ended_ms) VALUES (?, ?, ?, ?, ?)",
+         INSERT INTO job_done (job_id, outcome, detail, slice, attempts, ended_ms) VALUES (?, ?, ?, ?, ?, ?)",
     )?;
     let detail = codec::outcome_detail(outcome);
-    let changed =
-        statement.execute(params![signed(id.0), outcome.name(), detail, attempts, signed(at.0)])?;
+    let (id, at) = (signed(id.0), signed(at.0));
+    let changed = statement.execute(params![id, outcome.name(), detail, slice, attempts, at])?;
     exactly_one(changed)
 }
 
@@ -214,8 +244,8 @@ fn attempt_insert(db: &Connection, id: JobId, record: &AttemptRecord) -> rusqlit
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs attempt_insert
          INSERT INTO attempt (job_id, number, runner, started_ms, ended_ms, outcome, detail, message, log_bytes,
-                              log_crc32, log_incomplete, log_extents, outputs)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              log_crc32, log_incomplete, log_extents, outputs, slice, cancel_ms, facts, report)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let evidence = &record.evidence;
     let changed = statement.execute(params![
@@ -232,6 +262,10 @@ fn attempt_insert(db: &Connection, id: JobId, record: &AttemptRecord) -> rusqlit
         evidence.log_incomplete,
         &*evidence.log_extents,
         codec::outputs_to_text(&evidence.outputs),
+        record.slice,
+        record.cancel_requested.map(|at| signed(at.0)),
+        record.facts.as_deref(),
+        evidence.report.as_deref(),
     ])?;
     exactly_one(changed)
 }
@@ -281,8 +315,8 @@ fn runner_put(
 ) -> rusqlite::Result<()> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs runner_put
-         INSERT OR REPLACE INTO runner (name, session, slots, draining, queues, dimensions, changed_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+         INSERT OR REPLACE INTO runner (name, session, slots, draining, keep, queues, dimensions, changed_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let queues: Vec<&str> = runner.queues.iter().map(|queue| &**queue).collect();
     let changed = statement.execute(params![
@@ -290,6 +324,7 @@ fn runner_put(
         signed(runner.session.0),
         runner.slots,
         draining,
+        runner.keep,
         serde_json::json!(queues).to_string(),
         codec::dimensions_to_text(&runner.dimensions),
         signed(at.0),
@@ -348,7 +383,8 @@ fn load_jobs(db: &Connection) -> Result<Vec<LiveJob>, Box<dyn std::error::Error 
     let mut statement = db.prepare(
         "-- source: store/sqlite/write.rs load_jobs
          SELECT job_id, group_id, queue, owner, priority, slices, timeout_ms, retries,
-                state, slice, attempts, lost, runner, session, poll, since_ms, cancel
+                state, slice, attempts, lost, runner, session, poll, since_ms, cancel_ms,
+                wire_id, parent, job_order, lease_ms, reuses, reuses_slice, created_ms, facts
          FROM job_live JOIN job_spec USING (job_id) ORDER BY job_id",
     )?;
     // Queues, owners and slices repeat: the same text is the same value, once in memory.
@@ -388,13 +424,43 @@ fn load_jobs(db: &Connection) -> Result<Vec<LiveJob>, Box<dyn std::error::Error 
                 timeout_ms: row.get::<_, Option<i64>>(6)?.map(|ms| ms as u64),
                 lost_runner_retries: row.get(7)?,
                 payload: [].into(),
+                // Labels stay in the store, as the payload does.
+                terms: terms(row, 17, [].into())?,
             }),
             attempts: row.get(10)?,
             lost: row.get(11)?,
+            created: WallMs(row.get::<_, i64>(23)? as u64),
             place: place(row)?,
         });
     }
     Ok(jobs)
+}
+
+/// The terms in six columns from `first`: wire_id, parent, job_order, lease_ms, reuses, reuses_slice.
+pub(super) fn terms(
+    row: &Row<'_>,
+    first: usize,
+    labels: Arc<[Arc<str>]>,
+) -> Result<Terms, Box<dyn std::error::Error + Send + Sync>> {
+    let unsigned = |index| -> rusqlite::Result<Option<u64>> {
+        Ok(row.get::<_, Option<i64>>(index)?.map(|value| value as u64))
+    };
+    let reuses = match (unsigned(first + 4)?, row.get(first + 5)?) {
+        (Some(job), Some(slice)) => Some(Reuse { job: JobId(job), slice }),
+        _ => None,
+    };
+    Ok(Terms {
+        order: codec::order_from(row.get_ref(first + 2)?.as_str_or_null()?)?,
+        lease_ms: unsigned(first + 3)?,
+        parent: unsigned(first + 1)?.map(JobId),
+        reuses,
+        wire_id: unsigned(first)?,
+        labels,
+    })
+}
+
+pub(super) fn cancel(at: Option<i64>) -> Cancel {
+    at.map_or(Cancel::None, |at| Cancel::Requested(WallMs(at as u64)))
 }
 
 fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
@@ -409,7 +475,8 @@ fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
         session: Session(row.get::<_, i64>(13)? as u64),
         poll: row.get::<_, i64>(14)? as u64,
         since: WallMs(row.get::<_, i64>(15)? as u64),
-        cancel: if row.get(16)? { Cancel::Requested } else { Cancel::None },
+        cancel: cancel(row.get(16)?),
+        facts: row.get::<_, Option<Vec<u8>>>(24)?.map(Into::into),
     })
 }
 
@@ -418,7 +485,7 @@ fn load_runners(
 ) -> Result<Vec<(RunnerSpec, bool)>, Box<dyn std::error::Error + Send + Sync>> {
     let mut statement = db.prepare(
         "-- source: store/sqlite/write.rs load_runners
-         SELECT name, session, slots, draining, queues, dimensions FROM runner ORDER BY name",
+         SELECT name, session, slots, draining, queues, dimensions, keep FROM runner ORDER BY name",
     )?;
     let mut runners = Vec::new();
     let mut rows = statement.query([])?;
@@ -430,6 +497,7 @@ fn load_runners(
             slots: row.get(2)?,
             queues: queues.iter().map(|queue| queue.as_str().into()).collect(),
             dimensions: codec::dimensions_from_text(row.get_ref(5)?.as_str()?)?,
+            keep: row.get(6)?,
         };
         runners.push((spec, row.get(3)?));
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use engine::Lease;
 use engine::ops::RunnerSpec;
 use model::{
-    AttemptNumber, GroupId, JobId, LeaseToken, NewJob, Outcome, Requirements, Session, Slice,
+    AttemptNumber, GroupId, JobId, LeaseToken, NewJob, Order, Outcome, Requirements, Session,
+    Slice, Terms,
 };
 
 use super::random::Random;
@@ -128,12 +129,22 @@ pub(super) fn job(random: &mut Random, uniform: bool, number: u64) -> Arc<NewJob
             expires_after_ms: (!uniform && random.per_mille(300))
                 .then(|| random.between(500, 20_000)),
             wait_for_capacity: !random.per_mille(if uniform { 0 } else { 100 }),
+            reuse_key: None,
         }
     };
     let count = if uniform { 1 } else { random.between(1, 2) };
     let slices: Arc<[Slice]> = (0..count).map(|_| slice(random)).collect();
+    let other = !uniform && random.per_mille(200);
+    let terms = Terms {
+        // A queue has one order.
+        order: if other { Order::Oldest } else { Order::Fair },
+        lease_ms: (!uniform && random.per_mille(50)).then_some(90_000),
+        parent: (!uniform && random.per_mille(30)).then(|| JobId(random.between(1, number.max(1)))),
+        labels: (0..random.below(3)).map(|n| Arc::from(format!("label:{n}"))).collect(),
+        ..Terms::default()
+    };
     Arc::new(NewJob {
-        queue: if uniform || random.per_mille(800) { "batches".into() } else { "other".into() },
+        queue: if other { "other".into() } else { "batches".into() },
         owner: ["ann", "bob", "cyn"][random.below(3) as usize].into(),
         priority: if uniform {
             super::oracle::PRIORITIES[1]
@@ -144,5 +155,6 @@ pub(super) fn job(random: &mut Random, uniform: bool, number: u64) -> Arc<NewJob
         timeout_ms: (!uniform && random.per_mille(200)).then(|| random.between(1000, 30_000)),
         lost_runner_retries: random.below(4) as u32,
         payload: number.to_be_bytes().as_slice().into(),
+        terms,
     })
 }

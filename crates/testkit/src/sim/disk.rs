@@ -11,7 +11,7 @@ use model::{
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
-    pub specs: BTreeMap<JobId, (Arc<NewJob>, Option<GroupId>)>,
+    pub specs: BTreeMap<JobId, (Arc<NewJob>, Option<GroupId>, WallMs)>,
     pub live: BTreeMap<JobId, Live>,
     pub done: BTreeMap<JobId, (Outcome, u32)>,
     pub attempts: BTreeMap<(JobId, AttemptNumber), AttemptRecord>,
@@ -47,8 +47,8 @@ impl Disk {
     fn apply(&mut self, change: &Change) -> Result<(), String> {
         let wrong = |what: &str| Err(format!("the store refuses {change:?}: {what}"));
         match change {
-            Change::JobInserted { id, group, job, .. } => {
-                if self.specs.insert(*id, (job.clone(), *group)).is_some() {
+            Change::JobInserted { id, group, job, at } => {
+                if self.specs.insert(*id, (job.clone(), *group, *at)).is_some() {
                     return wrong("the id is taken");
                 }
                 let place = Place::Queued { slice: 0 };
@@ -63,7 +63,7 @@ impl Disk {
                     place: Place::Queued { slice: *slice },
                 };
             }
-            Change::JobRunning { id, attempt, runner, session, poll, at } => {
+            Change::JobRunning { id, attempt, runner, session, poll, facts, at } => {
                 if self.attempts.contains_key(&(*id, *attempt)) {
                     return wrong("the attempt was there before (I6)");
                 }
@@ -80,11 +80,14 @@ impl Disk {
                     poll: *poll,
                     since: *at,
                     cancel: Cancel::None,
+                    facts: facts.clone(),
                 };
             }
-            Change::JobCancelRequested { id } => {
+            Change::JobCancelRequested { id, at } => {
                 match self.live.get_mut(id).map(|live| &mut live.place) {
-                    Some(Place::Running { cancel, .. }) => *cancel = Cancel::Requested,
+                    Some(Place::Running { cancel, .. }) => {
+                        *cancel = Cancel::Requested(*at);
+                    }
                     _ => return wrong("the job does not run"),
                 }
             }
@@ -171,13 +174,14 @@ impl Disk {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let jobs = self.live.iter().map(|(id, live)| {
-            let (job, group) = &self.specs[id];
+            let (job, group, created) = &self.specs[id];
             LiveJob {
                 id: *id,
                 group: *group,
                 job: job.clone(),
                 attempts: live.attempts,
                 lost: live.lost,
+                created: *created,
                 place: live.place.clone(),
             }
         });

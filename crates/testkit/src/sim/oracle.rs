@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use engine::ops::RunnerSpec;
 use engine::{Change, Lease, Place};
-use model::{AttemptNumber, GroupId, JobId, NewJob, Outcome, Priority, RunnerName, Session};
+use model::{
+    AttemptNumber, GroupId, JobId, NewJob, Order, Outcome, Priority, RunnerName, Session, WallMs,
+};
 
 use super::disk::Disk;
 
@@ -124,7 +126,7 @@ impl Oracle {
                 | Change::JobRunning { id, .. }
                 | Change::JobFinished { id, .. }
                 | Change::JobRevived { id, .. }
-                | Change::JobCancelRequested { id } => Some(*id),
+                | Change::JobCancelRequested { id, .. } => Some(*id),
                 _ => None,
             })
             .collect();
@@ -152,7 +154,7 @@ impl Oracle {
             if *drained && *drained_before {
                 return Err(format!("draining runner `{runner}` got job {id}"));
             }
-            let (job, _) = &disk.specs[id];
+            let (job, _, created) = &disk.specs[id];
             if !job.slices.iter().any(|slice| matches(spec, &job.queue, slice)) {
                 return Err(format!("job {id} runs on `{runner}`, which does not meet it (I28)"));
             }
@@ -166,14 +168,14 @@ impl Oracle {
                 if !waited {
                     continue;
                 }
-                let (waiting, _) = &disk.specs[other];
+                let (waiting, _, waiting_since) = &disk.specs[other];
                 let slice = &waiting.slices[live.slice as usize];
                 if !matches(spec, &waiting.queue, slice) {
                     continue;
                 }
-                if waiting.priority < job.priority {
+                if goes_first((waiting, *waiting_since), (job, *created)) {
                     return Err(format!(
-                        "job {id} was served before job {other} of better priority (I29)"
+                        "job {id} was served before job {other}, whose turn it was (I29)"
                     ));
                 }
                 if self.uniform && waiting.owner != job.owner {
@@ -256,7 +258,7 @@ impl Oracle {
     pub(super) fn parked(&self, runner: &RunnerSpec, drained: bool, disk: &Disk) -> Verdict {
         for (id, live) in &disk.live {
             let Place::Queued { slice } = live.place else { continue };
-            let (job, _) = &disk.specs[id];
+            let (job, ..) = &disk.specs[id];
             if !drained && matches(runner, &job.queue, &job.slices[slice as usize]) {
                 return Err(format!(
                     "job {id} waits, and so does `{}`, which could run it",
@@ -270,7 +272,7 @@ impl Oracle {
     /// After everything healed and came to rest.
     pub(super) fn at_rest(&self, disk: &Disk) -> Verdict {
         for (id, job) in &self.accepted {
-            let Some((stored, _)) = disk.specs.get(id) else {
+            let Some((stored, ..)) = disk.specs.get(id) else {
                 return Err(format!("accepted job {id} is lost (I1)"));
             };
             if stored != job {
@@ -346,3 +348,18 @@ fn matches(runner: &RunnerSpec, queue: &Arc<str>, slice: &model::Slice) -> bool 
 
 /// Priorities that jobs get.
 pub(super) const PRIORITIES: [Priority; 3] = [Priority(10), Priority(100), Priority(200)];
+
+/// Whether one job must be served before another, by Swarming's own arithmetic where age counts: its queue number.
+fn goes_first((one, since): (&NewJob, WallMs), (other, other_since): (&NewJob, WallMs)) -> bool {
+    let number = |job: &NewJob, created: WallMs| {
+        let tenths = created.0 / 100;
+        let age = if job.terms.order == Order::Newest { (1 << 40) - tenths } else { tenths };
+        (u64::from(job.priority.0) << 22) + age
+    };
+    match (one.terms.order, other.terms.order) {
+        (Order::Fair, Order::Fair) => one.priority < other.priority,
+        // Tenths of a second apart: the engine is more exact.
+        (a, b) if a == b => number(one, since) + 1 < number(other, other_since),
+        _ => false,
+    }
+}

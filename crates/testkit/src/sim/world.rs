@@ -416,6 +416,7 @@ fn runner(random: &mut Random, number: u64, gentle: bool, uniform: bool) -> Runn
             queues: queues.iter().map(|queue| Arc::from(*queue)).collect(),
             dimensions: Dimensions::of(offers),
             slots: random.between(1, 4) as u32,
+            keep: false,
         },
         kind,
         registered: false,

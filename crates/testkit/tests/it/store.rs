@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use dispatcher::{JobFilter, Reader, Store};
 use engine::Snapshot;
-use model::{GroupId, GroupState, JobId, JobState, NewJob};
+use model::{GroupId, GroupState, JobId, JobState, NewJob, Terms};
 use testkit::sim;
 
-/// The payload is not loaded at a start; everything else is.
+/// The payload and the labels are not loaded at a start; everything else is.
 fn comparable(mut snapshot: Snapshot) -> String {
     for live in &mut snapshot.jobs {
-        live.job = Arc::new(NewJob { payload: [].into(), ..(*live.job).clone() });
+        let terms = Terms { labels: [].into(), ..live.job.terms.clone() };
+        live.job = Arc::new(NewJob { payload: [].into(), terms, ..(*live.job).clone() });
     }
     snapshot.keys.sort_by_key(|key| key.key);
     format!("{snapshot:#?}")

@@ -18,8 +18,8 @@ fn range(db: &Connection, group: GroupId) -> Result<Option<(i64, i64)>, Boxed> {
 /// The conditions of a filter beside the range of ids; its parameters are `?1` to `?4`.
 const WHICH: &str = "s.job_id BETWEEN ?1 AND ?2
     AND (?3 IS NULL OR coalesce(l.state, d.outcome) IN (SELECT value FROM json_each(?3)))
-    AND (?4 IS NULL OR json_extract(CAST(s.payload AS TEXT), '$.repository') || '/' ||
-         coalesce(json_extract(CAST(s.payload AS TEXT), '$.path'), '') LIKE ?4 ESCAPE '\\')";
+    AND (?4 IS NULL OR CASE WHEN s.wire_id IS NULL THEN json_extract(CAST(s.payload AS TEXT), '$.repository') || '/' ||
+         coalesce(json_extract(CAST(s.payload AS TEXT), '$.path'), '') LIKE ?4 ESCAPE '\\' END)";
 
 fn states(filter: &JobFilter) -> Option<String> {
     if filter.standings.is_empty() {

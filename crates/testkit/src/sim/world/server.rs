@@ -158,6 +158,8 @@ impl World {
                     session: runner.session,
                     poll,
                     want: WANT,
+                    facts: None,
+                    idle: false,
                     wait: Some((key, wait_ms)),
                 };
                 let leases = |leases| Reply::Leases { poll, session: runner.session, leases };
@@ -254,12 +256,14 @@ impl World {
                     SubmitOutcome::Refused(_) => Reply::Nothing,
                 }
             }
-            Request::Cancel { job } => match engine.cancel(CancelOp::Job(job), now) {
-                CancelOutcome::Canceled { queued, .. } => {
-                    Reply::Canceled { job, queued: queued > 0 }
+            Request::Cancel { job } => {
+                match engine.cancel(CancelOp::Job { id: job, kill: true }, now) {
+                    CancelOutcome::Canceled { queued, .. } => {
+                        Reply::Canceled { job, queued: queued > 0 }
+                    }
+                    CancelOutcome::NotLive => Reply::Nothing,
                 }
-                CancelOutcome::NotLive => Reply::Nothing,
-            },
+            }
             Request::CancelGroup { group } => {
                 engine.cancel(CancelOp::Group(group), now);
                 Reply::Nothing
@@ -287,10 +291,10 @@ impl World {
                 let stored =
                     if stale_retry { stored.or_else(|| flying.then_some(0)) } else { stored };
                 if let (Some(attempts), false) = (stored, flying && !stale_retry) {
-                    let Some((spec, group)) = self.disk.specs.get(&job).cloned() else {
+                    let Some((spec, group, created)) = self.disk.specs.get(&job).cloned() else {
                         return Ok(());
                     };
-                    engine.retry(RetryOp { id: job, job: spec, group, attempts }, now);
+                    engine.retry(RetryOp { id: job, job: spec, group, created, attempts }, now);
                 }
                 Reply::Nothing
             }

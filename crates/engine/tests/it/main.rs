@@ -1,0 +1,3 @@
+//! What only some doors ask of a job: order by age, patience, parents, results that are reused.
+
+mod terms;

@@ -1,0 +1,49 @@
+-- What doors ask for beyond the engine's rules, what they keep of attempts, and what lists find finished jobs by.
+
+ALTER TABLE job_spec ADD COLUMN wire_id INTEGER;
+ALTER TABLE job_spec ADD COLUMN parent INTEGER;
+-- 'oldest', 'newest', or NULL: fair.
+ALTER TABLE job_spec ADD COLUMN job_order TEXT CHECK (job_order IN ('oldest', 'newest'));
+ALTER TABLE job_spec ADD COLUMN lease_ms INTEGER;
+-- The job whose result it took, and the slice by whose key.
+ALTER TABLE job_spec ADD COLUMN reuses INTEGER;
+ALTER TABLE job_spec ADD COLUMN reuses_slice INTEGER CHECK ((reuses_slice IS NULL) = (reuses IS NULL));
+-- JSON: [label, …]
+ALTER TABLE job_spec ADD COLUMN labels TEXT;
+
+CREATE UNIQUE INDEX job_spec_wire_id ON job_spec (wire_id) WHERE wire_id IS NOT NULL;
+
+ALTER TABLE job_live ADD COLUMN cancel_ms INTEGER CHECK ((cancel_ms IS NOT NULL) = cancel);
+ALTER TABLE job_live ADD COLUMN facts BLOB;
+
+ALTER TABLE job_done ADD COLUMN slice INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE attempt ADD COLUMN slice INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN cancel_ms INTEGER;
+ALTER TABLE attempt ADD COLUMN facts BLOB;
+ALTER TABLE attempt ADD COLUMN report BLOB;
+
+-- What finished jobs of the doors that name them are found by: their own labels, the runners they were on, and how they
+-- ended ('reused' beside the outcome when the result is another's).
+CREATE TABLE label (
+    label_id    INTEGER PRIMARY KEY,
+    kind        TEXT NOT NULL CHECK (kind IN ('label', 'runner', 'outcome')),
+    name        TEXT NOT NULL,
+    UNIQUE (kind, name)
+) STRICT;
+
+-- Written once, when the job ends.
+CREATE TABLE job_label (
+    label_id    INTEGER NOT NULL,
+    wire_id     INTEGER NOT NULL,
+    PRIMARY KEY (label_id, wire_id)
+) STRICT, WITHOUT ROWID;
+
+-- The latest good result of each key.
+CREATE TABLE job_reuse (
+    key         BLOB PRIMARY KEY CHECK (length(key) = 32),
+    job_id      INTEGER NOT NULL,
+    ended_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE runner ADD COLUMN keep INTEGER NOT NULL DEFAULT 0 CHECK (keep IN (0, 1));

@@ -1,0 +1,210 @@
+//! Searches of the store against a list that is filtered by hand.
+
+use std::sync::Arc;
+
+use dispatcher::{JobSearch, JobStanding, Reader, Store};
+use engine::Change;
+use engine::ops::RunnerSpec;
+use model::{
+    AttemptNumber, AttemptRecord, Dimensions, Evidence, JobId, NewJob, Outcome, Priority,
+    Requirements, Reuse, ReuseKey, RunnerName, Session, Slice, Terms, WallMs,
+};
+
+struct Known {
+    id: JobId,
+    wire_id: u64,
+    labels: Vec<String>,
+    state: &'static str,
+    reused: bool,
+    runner: Option<String>,
+}
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        (self.0 >> 33) % below
+    }
+}
+
+fn insert(store: &mut dyn Store, dice: &mut Dice, number: u64) -> Option<Known> {
+    let id = JobId(number);
+    let named = dice.below(10) > 0;
+    let wire_id = named.then_some(number * 16 + dice.below(16));
+    let labels: Vec<String> =
+        (0..dice.below(5)).map(|n| format!("k{n}:v{}", dice.below(3))).collect();
+    let reused = named && dice.below(8) == 0;
+    let at = WallMs(1_000_000 + number);
+    let job = Arc::new(NewJob {
+        queue: "q".into(),
+        owner: "ann".into(),
+        priority: Priority(1),
+        slices: [Slice::waiting(Requirements::default())].into(),
+        timeout_ms: None,
+        lost_runner_retries: 0,
+        payload: if named { b"not JSON".as_slice() } else { b"{}" }.into(),
+        terms: Terms {
+            wire_id,
+            labels: labels.iter().map(|label| label.as_str().into()).collect(),
+            reuses: reused.then_some(Reuse { job: JobId(1), slice: 0 }),
+            ..Terms::default()
+        },
+    });
+    let mut changes = vec![Change::JobInserted { id, group: None, job, at }];
+    let runner = RunnerName::new(&format!("r{}", dice.below(3)));
+    let (attempt, slice) = (AttemptNumber(1), 0);
+    let step = if reused { 9 } else { dice.below(10) };
+    let mut ran = None;
+    if (1..9).contains(&step) {
+        changes.push(Change::JobRunning {
+            id,
+            attempt,
+            runner: runner.clone(),
+            session: Session(1),
+            poll: 0,
+            facts: Some(b"facts".as_slice().into()),
+            at,
+        });
+    }
+    let mut state = if step == 0 { "queued" } else { "running" };
+    if step > 1 {
+        let outcome = match step {
+            2..5 => Outcome::Succeeded,
+            5 => Outcome::Failed { exit: 1 },
+            6 => Outcome::RunnerLost,
+            7 | 8 => Outcome::Killed,
+            _ if reused => Outcome::Succeeded,
+            _ => Outcome::Expired,
+        };
+        state = outcome.name();
+        let attempts = u32::from(step < 9);
+        if step < 9 {
+            ran = Some(runner.to_string());
+            let record = AttemptRecord {
+                number: attempt,
+                runner,
+                slice,
+                started: at,
+                ended: at,
+                cancel_requested: None,
+                facts: None,
+                outcome: outcome.clone(),
+                evidence: Evidence::default(),
+            };
+            changes.push(Change::AttemptEnded { id, record });
+        }
+        let reusable = (step == 2).then_some(ReuseKey([(number % 5) as u8; 32]));
+        changes.push(Change::JobFinished {
+            id,
+            group: None,
+            outcome,
+            slice,
+            attempts,
+            reusable,
+            at,
+        });
+    }
+    store.commit(&changes).unwrap();
+    wire_id.map(|wire_id| Known { id, wire_id, labels, state, reused, runner: ran })
+}
+
+fn found(known: &Known, search: &JobSearch) -> bool {
+    let standing = |standing: &JobStanding| match standing {
+        JobStanding::Queued => known.state == "queued",
+        JobStanding::Running => known.state == "running",
+        JobStanding::Finished(outcomes) => outcomes.contains(&known.state),
+    };
+    search.wire_ids.contains(&known.wire_id)
+        && search.labels.iter().all(|one_of| {
+            one_of.iter().any(|label| known.labels.iter().any(|own| **own == **label))
+        })
+        && (search.standings.is_empty() || search.standings.iter().any(standing))
+        && search.reused.is_none_or(|reused| reused == known.reused)
+        && search
+            .runner
+            .as_ref()
+            .is_none_or(|runner| known.runner.as_deref() == Some(runner.as_str()))
+}
+
+#[test]
+fn a_search_finds_what_a_look_at_each_job_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store::Sqlite { jobs: mut store, reader, .. } = store::open_sqlite(folder.path()).unwrap();
+    let mut dice = Dice(7);
+    let spec = |name: &str| RunnerSpec {
+        name: RunnerName::new(name),
+        session: Session(1),
+        queues: ["q".into()].into(),
+        dimensions: Dimensions::default(),
+        slots: 1,
+        keep: true,
+    };
+    let put = |name| Change::RunnerPut { runner: spec(name), draining: false, at: WallMs(0) };
+    store.commit(&["r0", "r1", "r2"].map(put)).unwrap();
+    let mut all: Vec<Known> =
+        (1..=600).filter_map(|number| insert(&mut store, &mut dice, number)).collect();
+    // Some are tried again.
+    let over = all.iter_mut().filter(|known| known.state == "killed").step_by(3);
+    for known in over {
+        let revived = Change::JobRevived { id: known.id, attempts: 1, at: WallMs(2_000_000) };
+        store.commit(&[revived]).unwrap();
+        (known.state, known.runner) = ("queued", None);
+    }
+    let standings: [&[JobStanding]; 6] = [
+        &[],
+        &[JobStanding::Queued],
+        &[JobStanding::Queued, JobStanding::Running],
+        &[JobStanding::Finished(&["succeeded", "failed"])],
+        &[JobStanding::Finished(&["killed"])],
+        &[JobStanding::Running, JobStanding::Finished(&["expired", "nothing_ends_so"])],
+    ];
+    let mut hits = 0;
+    for _ in 0..400 {
+        let labels = (0..dice.below(3)).map(|_| {
+            let key = dice.below(5);
+            let alternatives = (0..=dice.below(2)).map(|_| format!("k{key}:v{}", dice.below(3)));
+            alternatives.map(Arc::from).collect()
+        });
+        let labels = labels.collect();
+        let from = dice.below(5000);
+        let search = JobSearch {
+            wire_ids: if dice.below(2) == 0 { 0..i64::MAX as u64 } else { from..from + 4000 },
+            labels,
+            standings: standings[dice.below(6) as usize].to_vec(),
+            reused: [None, None, Some(true), Some(false)][dice.below(4) as usize],
+            runner: (dice.below(5) == 0).then(|| RunnerName::new(&format!("r{}", dice.below(4)))),
+        };
+        let mut wanted: Vec<u64> =
+            all.iter().filter(|known| found(known, &search)).map(|known| known.wire_id).collect();
+        wanted.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(reader.count_found(&search).unwrap(), wanted.len() as u64, "{search:?}");
+        let limit = 1 + dice.below(50) as usize;
+        wanted.truncate(limit);
+        hits += wanted.len();
+        assert_eq!(reader.search_jobs(&search, limit).unwrap(), wanted, "{search:?}");
+    }
+    assert!(hits > 1000, "searches that find something: {hits}");
+    let last = all.last().unwrap();
+    assert_eq!(reader.last_wire_id().unwrap(), Some(last.wire_id));
+    let views = reader.jobs_by_wire_id(&[last.wire_id, 3]).unwrap();
+    assert_eq!(views.len(), 1);
+    assert_eq!(views[0].job.terms.wire_id, Some(last.wire_id));
+    // A name filter of people's lists does not stumble over other doors' payloads.
+    let filter = dispatcher::JobFilter { workspace: "x".into(), limit: 10, ..Default::default() };
+    assert!(reader.jobs(filter).unwrap().is_empty());
+}
+
+#[test]
+fn the_latest_good_result_is_reused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store::Sqlite { jobs: mut store, reader, .. } = store::open_sqlite(folder.path()).unwrap();
+    let mut dice = Dice(7);
+    for number in 1..=200 {
+        insert(&mut store, &mut dice, number);
+    }
+    let (job, at) = reader.reusable(ReuseKey([3; 32])).unwrap().unwrap();
+    assert_eq!((job.0 % 5, at.0), (3, 1_000_000 + job.0));
+    assert!(reader.reusable(ReuseKey([9; 32])).unwrap().is_none());
+}
