@@ -69,7 +69,7 @@ pub(crate) async fn jobs(
     let mut all = Vec::with_capacity(granted.len());
     for granted in granted {
         let lease = granted.lease.clone();
-        match job(door, granted, with_queue)? {
+        match job(door, granted, with_queue).await? {
             Ok(job) => all.push(job),
             Err(why) => {
                 let outcome = Outcome::Rejected { why: why.into() };
@@ -83,7 +83,11 @@ pub(crate) async fn jobs(
 }
 
 /// The inner error is the job's own: no runner could do anything with it.
-fn job(door: &Door, granted: GrantedJob, with_queue: bool) -> Result<Result<Job, String>, Refusal> {
+async fn job(
+    door: &Door,
+    granted: GrantedJob,
+    with_queue: bool,
+) -> Result<Result<Job, String>, Refusal> {
     let GrantedJob { lease, payload } = granted;
     let payload = match payload {
         Some(payload) => payload,
@@ -103,11 +107,14 @@ fn job(door: &Door, granted: GrantedJob, with_queue: bool) -> Result<Result<Job,
         job.shallow_clone = true;
         let secrets = match &shared.secrets {
             none if none.is_empty() => BTreeMap::new(),
-            names => door.service.open_secrets(names).map_err(|e| Refusal::internal(&e))?,
+            names => {
+                let opened = door.service.open_secrets(names.clone()).await;
+                match opened.map_err(|error| Refusal::internal(&error))? {
+                    Ok(secrets) => secrets,
+                    Err(why) => return Ok(Err(why)),
+                }
+            }
         };
-        if let Some(gone) = shared.secrets.iter().find(|name| !secrets.contains_key(*name)) {
-            return Ok(Err(format!("the secret `{gone}`, which its steps need, was removed")));
-        }
         order = Some(workspace_order(door, &shared, &workspace, secrets));
     } else if !payload.is_empty() {
         // A job that was submitted in the executors' own words.

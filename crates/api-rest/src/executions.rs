@@ -41,6 +41,10 @@ pub(crate) async fn create(
         }
     }
     let mut missing = door.service.missing_secrets(&asked.file, &spec).await?;
+    for diagnostic in &mut missing {
+        let hint = diagnostic.hint.take().unwrap_or_default();
+        diagnostic.hint = Some(format!("set it where the command runs; or {hint}"));
+    }
     let named: Vec<RepositoryInput> = asked
         .repositories
         .iter()
@@ -272,14 +276,8 @@ pub(crate) async fn retry(
     let id = GroupId(id);
     door.dispatcher.reader().group(id)?.ok_or_else(|| unknown(id))?;
     let retried = door.dispatcher.retry_failed(id).await?;
-    if let Some(max) = retried.too_many_live {
-        let queued = retried.queued.len();
-        return Err(Failure::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            format!(
-                "{queued} jobs run again, and the others do not: there are {max} live jobs already; try again later"
-            ),
-        ));
+    if let Some(why) = retried.incomplete() {
+        return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, why));
     }
     Ok(Json(Retried { jobs: retried.queued.into_iter().map(|id| id.0).collect() }))
 }

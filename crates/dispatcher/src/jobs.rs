@@ -67,6 +67,16 @@ pub struct RetriedGroup {
     pub too_many_live: Option<usize>,
 }
 
+impl RetriedGroup {
+    /// Why not all that failed run again, in words.
+    pub fn incomplete(&self) -> Option<String> {
+        let (queued, max) = (self.queued.len(), self.too_many_live?);
+        Some(format!(
+            "{queued} jobs run again, and the others do not: there are {max} live jobs already; try again later"
+        ))
+    }
+}
+
 impl Dispatcher {
     pub async fn submit(&self, op: SubmitOp) -> SubmitOutcome {
         let payloads: Vec<_> = op.jobs.iter().map(|job| job.payload.clone()).collect();

@@ -33,6 +33,18 @@ function focus(region, had) {
   if (to instanceof HTMLElement) to.focus({ preventScroll: true });
 }
 
+/** Whether somebody typed or chose something there that is not sent yet. @param {Element} region */
+function touched(region) {
+  return [...region.querySelectorAll("input:not([data-tick]), select, textarea")].some((control) => {
+    if (control instanceof HTMLSelectElement) {
+      const first = [...control.options].findIndex((option) => option.defaultSelected);
+      return control.selectedIndex !== Math.max(first, 0);
+    }
+    const input = /** @type {HTMLInputElement} */ (control);
+    return input.value !== input.defaultValue || input.checked !== input.defaultChecked;
+  });
+}
+
 /** @param {Element} old @param {Element} fresh */
 function replace(old, fresh) {
   const had = focusOf(old);
@@ -68,7 +80,7 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const old of document.querySelectorAll("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (now && now.outerHTML !== sent.get(old)) {
+    if (now && now.outerHTML !== sent.get(old) && !touched(old)) {
       sent.set(now, now.outerHTML);
       replace(old, now);
     }

@@ -190,11 +190,8 @@ impl ActionMutations {
         caller(ctx).needs(Role::User).map_err(refuse)?;
         let id = GroupId(number(&action_execution, Kind::ActionExecution)?);
         let retried = service(ctx).dispatcher.retry_failed(id).await.map_err(status::store)?;
-        if let Some(max) = retried.too_many_live {
-            let queued = retried.queued.len();
-            return Err(bad(format!(
-                "{queued} jobs run again, and the others do not: there are {max} live jobs already; try again later"
-            )));
+        if let Some(why) = retried.incomplete() {
+            return Err(bad(why));
         }
         execution(ctx, id).await
     }

@@ -39,7 +39,21 @@ impl CodeHostInput {
         let set = |text: Option<String>| text.filter(|text| !text.is_empty());
         let (token, user, app) = (set(self.token), set(self.username), set(self.app_id));
         let credential = match (token, user, app) {
-            (None, None, None) => None,
+            (None, None, None) => {
+                if set(self.password).is_some() {
+                    return Err(bad_field(
+                        "username",
+                        "a password belongs to a user: give `username` too",
+                    ));
+                }
+                if set(self.private_key).is_some() || set(self.installation_id).is_some() {
+                    return Err(bad_field(
+                        "appID",
+                        "a private key belongs to a GitHub App: give `appID` too",
+                    ));
+                }
+                None
+            }
             (Some(token), None, None) => Some(Credential::Token { token }),
             (None, Some(user), None) => {
                 Some(Credential::Basic { user, password: self.password.unwrap_or_default() })

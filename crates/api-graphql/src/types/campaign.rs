@@ -314,14 +314,14 @@ impl Campaign {
         ctx: &Context<'_>,
         first: Option<i32>,
         after: Option<String>,
-        #[graphql(default)] phases: Vec<ChangesetPhase>,
+        phases: Option<Vec<ChangesetPhase>>,
         state: Option<ChangesetState>,
         review_state: Option<ChangesetReviewState>,
         check_state: Option<ChangesetCheckState>,
         query: Option<String>,
     ) -> Result<Connection<CampaignChangeset>> {
         let mut filter = filter_of(state, review_state, check_state);
-        filter.phases = phases.into_iter().map(Phase::from).collect();
+        filter.phases = phases.into_iter().flatten().map(Phase::from).collect();
         filter.query = query.unwrap_or_default();
         let (window, of) = (window(first, after.as_deref())?, self.0.id);
         let page = service(ctx).blocking(move |it| it.store.changesets(of, &filter, window)).await;

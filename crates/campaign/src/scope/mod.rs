@@ -69,6 +69,14 @@ impl Prepared {
     }
 }
 
+/// What is wrong with a query, with the token that is.
+pub fn mistake(query: &str, error: &QueryError) -> String {
+    match query.get(error.span.range()) {
+        None | Some("") => error.to_string(),
+        Some(token) => format!("`{token}`: {error}"),
+    }
+}
+
 type Evaluated = Result<Option<Hit>, GitError>;
 
 impl Searcher {

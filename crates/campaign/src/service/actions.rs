@@ -196,7 +196,10 @@ impl Service {
             at: spec.steps[index].at,
             field: format!("steps[{index}].env"),
             message: format!("`{name}` has no value here, and there is no secret of this name"),
-            hint: Some(format!("give it a value, or run `phalanx secret set {name}`")),
+            hint: Some(match super::site::is_secret_name(name) {
+                true => format!("give it a value, or run `phalanx secret set {name}`"),
+                false => "give it a value".to_owned(),
+            }),
         });
         Ok(diagnostics.collect())
     }

@@ -139,8 +139,8 @@ pub struct Service {
     /// Changesets that a worker has.
     in_hand: Mutex<HashSet<ChangesetId>>,
     repositories_bytes_max: u64,
-    turns: Semaphore,
-    searches: Semaphore,
+    turns: Arc<Semaphore>,
+    searches: Arc<Semaphore>,
 }
 
 /// What a [`Service`] is made of.
@@ -176,8 +176,8 @@ impl Service {
             fetch: Notify::new(),
             in_hand: Mutex::default(),
             repositories_bytes_max: parts.repositories_bytes_max,
-            turns: Semaphore::new(BLOCKING_MAX),
-            searches: Semaphore::new(SEARCHES_MAX),
+            turns: Arc::new(Semaphore::new(BLOCKING_MAX)),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
         })
     }
 
@@ -236,12 +236,18 @@ impl Service {
 
     async fn in_turn<T: Send + 'static>(
         self: &Arc<Self>,
-        turns: &Semaphore,
+        turns: &Arc<Semaphore>,
         run: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> T {
-        let _turn = turns.acquire().await.expect("it is never closed");
+        let turn = turns.clone().acquire_owned().await.expect("it is never closed");
         let service = self.clone();
-        let done = tokio::task::spawn_blocking(move || run(&service)).await;
+        // The turn ends with the work: whoever asked may be gone before it.
+        let done = tokio::task::spawn_blocking(move || {
+            let done = run(&service);
+            drop(turn);
+            done
+        })
+        .await;
         done.expect("what runs here does not panic, and the runtime outlives it")
     }
 }
@@ -264,6 +270,10 @@ impl Caller {
 /// A name that people type and that stands in URLs.
 fn check_name(what: &str, name: &str) -> Result<(), Refusal> {
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+    // Where others have their page, this is the form.
+    if name == "new" {
+        return Err(Refusal::of_field("name", "`new` is reserved; use another name"));
+    }
     if !name.is_empty() && name.len() <= 128 && name.chars().all(fine) {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use model::SavedSearchId;
 use super::{Caller, Changed, NewRun, Refusal, Service};
 use crate::action::Reason;
 use crate::saved_search::SavedSearch;
-use crate::scope::{PatternType, Prepared};
+use crate::scope::{PatternType, Prepared, mistake};
 use crate::site::Role;
 
 impl Service {
@@ -93,10 +93,7 @@ impl Service {
 }
 
 fn check_query(query: &str) -> Result<(), Refusal> {
-    Prepared::new(query, PatternType::Keyword).map_err(|error| {
-        let token = query.get(error.span.range()).unwrap_or_default();
-        let token = if token.is_empty() { String::new() } else { format!("`{token}`: ") };
-        Refusal::of_field("query", format!("{token}{error}"))
-    })?;
+    Prepared::new(query, PatternType::Keyword)
+        .map_err(|error| Refusal::of_field("query", mistake(query, &error)))?;
     Ok(())
 }

@@ -33,9 +33,7 @@ impl Service {
         value: &str,
     ) -> Result<SecretRow, Refusal> {
         caller.needs(Role::Admin)?;
-        let fine = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        let good = name.chars().all(fine) && name.starts_with(|c: char| c.is_ascii_uppercase());
-        if !good || name.len() > 128 {
+        if !is_secret_name(name) {
             let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
             let message = format!(
                 "`{shown}` is not a secret's name: use capital letters, digits and `_`, a letter first"
@@ -70,24 +68,40 @@ impl Service {
         Ok(())
     }
 
-    /// Values of secrets, for a job whose steps name them. A name that no secret has is left out. Blocks.
-    pub fn open_secrets(
-        &self,
-        names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, String>, StoreError> {
-        let now = self.now();
-        let mut values = BTreeMap::new();
-        for row in self.store.secrets()?.into_iter().filter(|row| names.contains(&row.name)) {
-            let what = || format!("read the secret `{}`", row.name);
-            let value = self.vault.open(&format!("secret/{}", row.name), &row.value);
-            let value = value.map_err(|error| StoreError::new(what(), error))?;
-            let value = String::from_utf8(value).map_err(|error| StoreError::new(what(), error))?;
-            if row.last_used.is_none_or(|used| used.0 + USED_NOTE_MS < now.0) {
-                self.store.put_secret_used(&row.name, now)?;
+    /// Values of secrets, for a job whose steps name them; or why it cannot have them.
+    pub async fn open_secrets(
+        self: &Arc<Self>,
+        names: BTreeSet<String>,
+    ) -> Result<Result<BTreeMap<String, String>, String>, StoreError> {
+        self.blocking(move |it| {
+            let now = it.now();
+            let mut known = it.store.secrets()?.into_iter().filter(|row| names.contains(&row.name));
+            let mut values = BTreeMap::new();
+            for row in known.by_ref() {
+                let opened = it.vault.open(&format!("secret/{}", row.name), &row.value).ok();
+                let value = opened.and_then(|value| String::from_utf8(value).ok());
+                // What was set before there was a limit may be too short to be masked.
+                let Some(value) = value.filter(|it| it.trim_end().len() >= SECRET_SHORTEST) else {
+                    return Ok(Err(format!(
+                        "the secret `{}` cannot be used: set it again",
+                        row.name
+                    )));
+                };
+                if row.last_used.is_none_or(|used| used.0 + USED_NOTE_MS < now.0)
+                    && let Err(error) = it.store.put_secret_used(&row.name, now)
+                {
+                    tracing::warn!("failed to {error}");
+                }
+                values.insert(row.name, value);
             }
-            values.insert(row.name, value);
-        }
-        Ok(values)
+            Ok(match names.iter().find(|name| !values.contains_key(*name)) {
+                Some(gone) => {
+                    Err(format!("the secret `{gone}`, which its steps need, was removed"))
+                }
+                None => Ok(values),
+            })
+        })
+        .await
     }
 
     pub async fn create_token(
@@ -133,6 +147,12 @@ impl Service {
         })
         .await
     }
+}
+
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let fine = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let begins = name.starts_with(|c: char| c.is_ascii_uppercase());
+    begins && name.len() <= 128 && name.chars().all(fine)
 }
 
 fn digest(token: &str) -> [u8; 32] {

@@ -299,7 +299,7 @@ impl Service {
         search_time: Duration,
     ) -> Result<ResultSet, String> {
         let prepared = Prepared::new(query, PatternType::Keyword).map_err(|e| e.to_string())?;
-        self.blocking(move |it| {
+        self.searching(move |it| {
             let mut found = ResultSet::new();
             let deadline = Some(Instant::now() + search_time);
             let ended = it.searcher.run(&prepared, deadline, |hit| {

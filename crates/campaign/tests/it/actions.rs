@@ -83,7 +83,7 @@ async fn a_bad_definition_is_told_with_its_places() {
 async fn names_are_checked_and_unique() {
     let ground = Ground::new().await;
     let text = spec("repo:r", "");
-    for name in ["", "a b", "a/b", "../x", "a\n", &"x".repeat(129)] {
+    for name in ["", "new", "a b", "a/b", "../x", "a\n", &"x".repeat(129)] {
         let made = ground.service.create_action(&user(), name, &text).await;
         assert!(matches!(made, Err(Refusal::Invalid { .. })), "{name:?}");
         let made = ground.service.create_saved_search(&user(), name, "repo:r", "").await;

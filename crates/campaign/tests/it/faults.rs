@@ -84,13 +84,8 @@ async fn a_lost_update_is_no_divergence() {
         ground.settle().await;
         let name = format!("{}/org/r", forge.host());
         let set = ground.patch_set(&[(&name, "main", &adds("new", "y"))]).await;
-        let change = campaign::service::CampaignChange {
-            patch_set: Some(set.id),
-            ..campaign::service::CampaignChange::default()
-        };
         forge.fail_matching(1, "POST", "git-receive-pack", Fault::DoneBut { status: 502 });
-        ground.service.update_campaign(&user(), campaign, change).await.unwrap();
-        ground.settle().await;
+        ground.apply(campaign, &set).await;
         // Somebody looks before it is tried again: the commit is ours.
         ground.look(campaign).await;
         assert_eq!(ground.phases(campaign).await, [Phase::Waiting], "{dialect:?}");

@@ -13,7 +13,8 @@ use campaign::page::Window;
 use campaign::patch_set::PatchSet;
 use campaign::scope::Searcher;
 use campaign::service::{
-    Caller, Choice, CodeHostChange, NewCampaign, NewPatch, NewRun, Parts, Refusal, Service, Vault,
+    Caller, CampaignChange, Choice, CodeHostChange, NewCampaign, NewPatch, NewRun, Parts, Refusal,
+    Service, Vault,
 };
 use campaign::site::{CodeHostRow, Role};
 use codehost::git::{Repositories, Source};
@@ -315,6 +316,18 @@ impl Ground {
             });
         }
         self.service.create_patch_set(&user(), all).await.unwrap()
+    }
+
+    /// Changes a campaign, and lets the workers do what follows.
+    pub async fn change_campaign(&self, id: CampaignId, change: CampaignChange) {
+        self.service.update_campaign(&user(), id, change).await.unwrap();
+        self.settle().await;
+    }
+
+    /// Gives a campaign another patch set.
+    pub async fn apply(&self, id: CampaignId, set: &PatchSet) {
+        let change = CampaignChange { patch_set: Some(set.id), ..CampaignChange::default() };
+        self.change_campaign(id, change).await;
     }
 
     pub async fn campaign(&self, name: &str, set: Option<&PatchSet>, draft: bool) -> Campaign {

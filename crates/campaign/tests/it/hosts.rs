@@ -1,10 +1,13 @@
 //! Code hosts: listed, mirrored, renamed, and what they tell us.
 
+use std::time::Duration;
+
 use campaign::changeset::Phase;
-use campaign::service::{CodeHostChange, Refusal};
+use campaign::service::{CampaignChange, CodeHostChange, Refusal};
 use codehost::{Credential, Kind, Settings};
 use http::HeaderMap;
-use testkit::code_host::{Dialect, Fault, Forge};
+use testkit::code_host::{Dialect, Fault, Forge, Options};
+use tokio_util::sync::CancellationToken;
 
 use crate::ground::*;
 
@@ -55,12 +58,9 @@ async fn a_campaign_follows_its_repository_to_another_name() {
         let changeset = ground.one(campaign).await;
         assert_eq!(changeset.repository, after, "{dialect:?}");
         // The same patch set again changes nothing.
-        let change = campaign::service::CampaignChange {
-            description: Some("More".to_owned()),
-            ..campaign::service::CampaignChange::default()
-        };
-        ground.service.update_campaign(&user(), campaign, change).await.unwrap();
-        ground.settle().await;
+        let change =
+            CampaignChange { description: Some("More".to_owned()), ..CampaignChange::default() };
+        ground.change_campaign(campaign, change).await;
         assert_eq!(ground.phases(campaign).await, [Phase::Open], "{dialect:?}");
         assert_eq!(forge.pull("org/z", 1).body, "More");
         assert_eq!(forge.ledger().created.len(), 1);
@@ -116,6 +116,38 @@ async fn mirrors_have_the_room_that_they_are_given() {
     assert!(errors[0].contains("more than the 0 MiB allowed"));
     let fetched = all.iter().find(|it| it.sync.error.is_none()).unwrap();
     assert!(fetched.sync.bytes > 0 && fetched.name.starts_with(forge.host()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_repositories_are_fetched_by_a_few() {
+    let ground = Ground::new().await;
+    let forge = Forge::start(Dialect::GitHub, Options::default());
+    for number in 0..30 {
+        forge.add_repository(&format!("org/r{number}"), &[("README.md", "hello\n")]);
+    }
+    forge.set_latency(Duration::from_millis(20));
+    let stop = CancellationToken::new();
+    ground.service.start(&stop);
+    let settings = Settings {
+        kind: Kind::GitHub,
+        url: forge.url().to_owned(),
+        include: Vec::new(),
+        exclude: Vec::new(),
+    };
+    let credential = Some(Credential::Token { token: forge.token().to_owned() });
+    let change = CodeHostChange { name: "forge".to_owned(), settings, credential };
+    ground.service.add_code_host(&admin(), change).await.unwrap();
+    let fetched = async || loop {
+        let all = ground.service.searcher.repositories().list();
+        if all.iter().filter(|it| it.sync.fetched_ms.is_some()).count() == 30 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    tokio::time::timeout(Duration::from_secs(60), fetched()).await.expect("all are fetched");
+    stop.cancel();
+    let at_once = forge.ledger().git_at_once;
+    assert!((2..=4).contains(&at_once), "{at_once} at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Changesets on their way to a code host, and what people do to them there.
 
 use campaign::changeset::{BulkKind, EventKind, Phase};
-use campaign::service::{Choice, NewPatch, burndown};
+use campaign::service::{CampaignChange, Choice, NewPatch, burndown};
 use codehost::{CheckState, PullRequestState, ReviewState};
 use model::WallMs;
 use testkit::code_host::{Checks, Dialect, Forge, PullState, Review};
@@ -169,12 +169,7 @@ async fn a_base_may_be_written_in_every_way() {
 /// Gives a campaign another patch for its repository.
 async fn update(ground: &Ground, campaign: model::CampaignId, name: &str, diff: &str) {
     let set = ground.patch_set(&[(name, "main", diff)]).await;
-    let change = campaign::service::CampaignChange {
-        patch_set: Some(set.id),
-        ..campaign::service::CampaignChange::default()
-    };
-    ground.service.update_campaign(&user(), campaign, change).await.unwrap();
-    ground.settle().await;
+    ground.apply(campaign, &set).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,12 +185,7 @@ async fn a_diff_that_became_empty_closes_its_pull_request() {
             (patch("n", "x"), PullState::Open, Phase::Open),
         ] {
             let set = ground.execute(&action, |_| end.clone()).await;
-            let change = campaign::service::CampaignChange {
-                patch_set: Some(set.id),
-                ..campaign::service::CampaignChange::default()
-            };
-            ground.service.update_campaign(&user(), campaign, change).await.unwrap();
-            ground.settle().await;
+            ground.apply(campaign, &set).await;
             assert_eq!(forge.pull("org/r", 1).state, wanted, "{dialect:?}");
             assert_eq!(ground.phases(campaign).await, [phase], "{dialect:?}");
         }
@@ -219,12 +209,11 @@ async fn a_new_patch_goes_to_the_same_pull_request() {
             (1, vec![Phase::Open])
         );
         // What people write on it stays, as long as nothing else is wanted.
-        let words = campaign::service::CampaignChange {
+        let words = CampaignChange {
             description: Some("Other words".to_owned()),
-            ..campaign::service::CampaignChange::default()
+            ..CampaignChange::default()
         };
-        ground.service.update_campaign(&user(), campaign, words).await.unwrap();
-        ground.settle().await;
+        ground.change_campaign(campaign, words).await;
         assert_eq!(forge.pull("org/r", 1).body, "Other words", "{dialect:?}");
     }
 }
@@ -299,12 +288,7 @@ async fn what_people_decide_on_the_host_is_seen() {
         assert_eq!(ground.phases(campaign).await, [Phase::Merged, Phase::Closed], "{dialect:?}");
         // What somebody closed stays closed, also with a new patch for it.
         let set = ground.patch_set(&[(&names[1], "main", &adds("new", "z"))]).await;
-        let change = campaign::service::CampaignChange {
-            patch_set: Some(set.id),
-            ..campaign::service::CampaignChange::default()
-        };
-        ground.service.update_campaign(&user(), campaign, change).await.unwrap();
-        ground.settle().await;
+        ground.apply(campaign, &set).await;
         assert_eq!(forge.pull("org/b", 1).state, PullState::Closed, "{dialect:?}");
         assert_eq!(ground.phases(campaign).await[1], Phase::Closed);
         let mine = ground.changesets(campaign).await[0].id;

@@ -171,7 +171,10 @@ impl PlainGit {
             // Such as ssh's `user@host:folder`.
             _ => format!("{}/{name}", self.url),
         };
-        listed(name.strip_suffix(".git").unwrap_or(name).to_owned(), place, branch)
+        let mut found = listed(name.strip_suffix(".git").unwrap_or(name).to_owned(), place, branch);
+        // It is the same one when it is served elsewhere.
+        found.external_id = path.to_string_lossy().into_owned();
+        found
     }
 
     fn refused(&self, message: String) -> HostError {

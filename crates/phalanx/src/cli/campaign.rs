@@ -381,7 +381,7 @@ fn summary(counts: &Value) -> String {
 fn kept(count: u64, name: &str) -> String {
     format!(
         "{count} changesets stay unpublished, for their definition says `published: false`; \
-         `phalanx changeset publish {name} --all` publishes them all the same"
+         `phalanx changeset publish {name} GLOB` publishes those of the repositories that you name"
     )
 }
 

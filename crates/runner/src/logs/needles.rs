@@ -8,6 +8,11 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 /// SECURITY: a shorter value would mask half of the log and so tell what it is. It is not masked at all.
 pub const SHORTEST: usize = 6;
 
+/// So many characters of base64 are masked wherever they stand alone.
+const WINDOW: usize = 20;
+/// Of longer secrets no pieces are looked for: they would be too many.
+const WRAPPED_BYTES: usize = 8 * 1024;
+
 /// Everything to look for, sorted, without doubles.
 pub fn needles<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Vec<Vec<u8>> {
     let mut found = BTreeSet::new();
@@ -54,7 +59,13 @@ fn encode(secret: &str, found: &mut BTreeSet<Vec<u8>>) {
         padded.extend_from_slice(bytes);
         // Only characters all of whose bits come from the secret.
         let (from, to) = ((offset * 8).div_ceil(6), padded.len() * 8 / 6);
-        found.insert(STANDARD_NO_PAD.encode(&padded).as_bytes()[from..to].to_vec());
+        let encoded = STANDARD_NO_PAD.encode(&padded);
+        let text = &encoded.as_bytes()[from..to];
+        found.insert(text.to_vec());
+        // Tools break lines at 64 or 76 characters, wherever the secret stands in them.
+        if text.len() > WINDOW && bytes.len() <= WRAPPED_BYTES {
+            found.extend(text.windows(WINDOW).map(<[u8]>::to_vec));
+        }
         found.insert(URL_SAFE_NO_PAD.encode(&padded).as_bytes()[from..to].to_vec());
     }
 }
@@ -121,6 +132,27 @@ mod tests {
         assert!(needles(["secret\n"]).contains(&b"secret".to_vec()));
         assert!(needles(["abc\"\""]).is_empty());
         assert!(needles(["abcdef\""]).contains(&b"abcdef\\\"".to_vec()));
+    }
+
+    #[test]
+    fn base64_is_found_where_lines_are_broken() {
+        let secret: Vec<u8> = (0..240u16).map(|at| b'!' + (at * 7 % 90) as u8).collect();
+        let all = needles([std::str::from_utf8(&secret).unwrap()]);
+        for (before, width) in [(0, 76), (1, 76), (7, 76), (20, 64), (45, 64)] {
+            let text = [&[b'.'; 50][..before], &secret].concat();
+            let text = STANDARD_NO_PAD.encode(text);
+            for line in text.as_bytes().chunks(width).filter(|line| line.len() == width).skip(1) {
+                let mut masked = vec![false; line.len()];
+                for needle in &all {
+                    for at in 0..line.len().saturating_sub(needle.len() - 1) {
+                        if line[at..].starts_with(needle) {
+                            masked[at..at + needle.len()].fill(true);
+                        }
+                    }
+                }
+                assert!(masked.iter().all(|one| *one), "{before} {width}");
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, ListContainersOptions, RemoveContainerOptions,
+    TagImageOptions,
 };
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -405,6 +406,27 @@ async fn docker_image_with_a_user_and_a_command() {
     assert_eq!(ground.sh(&mut sandbox, text).await, Exit::Code(0), "{}", ground.err());
     assert_eq!((ground.out().as_str(), ground.err().as_str()), ("yes\n", ""));
     sandbox.close().await;
+}
+
+/// The keys of the step cache have what a tag stands for, so that a tag that moved is another step.
+#[tokio::test]
+async fn docker_a_moved_tag_is_another_image() {
+    let Some(ground) = Ground::new("moved").await else { return };
+    let mut digests = Vec::new();
+    for version in ["one", "two", "one"] {
+        let image = format!("phalanx-moved:{version}");
+        assert!(import(&ground.docker, &image, &[&format!("ENV VERSION={version}")]).await);
+        let tag = TagImageOptions {
+            repo: Some("phalanx-moved".to_owned()),
+            tag: Some("latest".to_owned()),
+        };
+        ground.docker.tag_image(&image, Some(tag)).await.unwrap();
+        // A runtime remembers what a tag stands for, for a minute; this one is new.
+        let factory = DockerRuntime::detect().await.unwrap();
+        digests.push(factory.resolve("phalanx-moved:latest").await.unwrap().digest);
+    }
+    assert_ne!(digests[0], digests[1]);
+    assert_eq!(digests[0], digests[2]);
 }
 
 #[tokio::test]

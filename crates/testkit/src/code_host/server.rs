@@ -49,11 +49,30 @@ async fn one(
         let state = state.lock();
         (state.latency, state.dialect)
     };
+    let _held = head.uri.path().contains(".git/").then(|| Held::new(&state));
     // Half before it is done and half after: a client that is killed meanwhile may find it either way.
     tokio::time::sleep(latency / 2).await;
     let answered = done(&state, dialect, head, body).await;
     tokio::time::sleep(latency / 2).await;
     answered
+}
+
+/// A request of git while it is being served.
+struct Held(Shared);
+
+impl Held {
+    fn new(shared: &Shared) -> Self {
+        let mut state = shared.lock();
+        state.git_now += 1;
+        state.ledger.git_at_once = state.ledger.git_at_once.max(state.git_now);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.lock().git_now -= 1;
+    }
 }
 
 async fn done(

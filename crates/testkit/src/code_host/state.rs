@@ -56,6 +56,8 @@ pub struct Ledger {
     pub created: Vec<Created>,
     /// Every request of the API.
     pub requests: Vec<Request>,
+    /// Most requests of git that were served at the same time.
+    pub git_at_once: usize,
 }
 
 impl Ledger {
@@ -141,6 +143,8 @@ pub(super) struct State {
     pub ledger: Ledger,
     pub faults: VecDeque<(String, String, Fault)>,
     pub latency: Duration,
+    /// Requests of git that are being served.
+    pub git_now: usize,
 }
 
 impl State {
@@ -155,6 +159,7 @@ impl State {
             ledger: Ledger::default(),
             faults: VecDeque::new(),
             latency: Duration::ZERO,
+            git_now: 0,
         }
     }
 

@@ -96,7 +96,7 @@ async fn find(cx: &Cx, name: &str) -> Result<Action, Refusal> {
 /// A page of what it would run on: how many rows are before it, and its cursor. The button's value says both.
 fn asked_page(fields: &Fields) -> Option<(i64, &str)> {
     let (before, after) = fields.get("page")?.split_once('.')?;
-    Some((before.parse().ok()?, after))
+    Some((before.parse::<u32>().ok()?.into(), after))
 }
 
 async fn checked(
@@ -191,7 +191,7 @@ fn editor(
             div.editor {
                 div.editor-text {
                     label for="definition" { "Definition" }
-                    div.code-edit data-editor="/actions/check" {
+                    div.code-edit data-editor="/actions/new/check" {
                         textarea id="definition" name="definition" rows="28" spellcheck="false" autocapitalize="off" autocomplete="off" wrap="off" aria-describedby="found" { "\n" (text) }
                     }
                     div.buttons {

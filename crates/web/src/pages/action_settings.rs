@@ -146,7 +146,7 @@ fn page(cx: &Cx, data: &Data, action: &Action, sent: &Sent, status: StatusCode) 
         (form(cx, &format!("/actions/{}/settings", segment(&action.name)), html! {
             fieldset.card {
                 legend { "On a schedule" }
-                div.row data-schedule="/actions/schedule" {
+                div.row data-schedule="/actions/new/schedule" {
                     (Line::new("schedule", "Schedule", sent.value("schedule", action.schedule.as_deref().unwrap_or_default())).hint("Five fields, as cron: 0 3 * * 1 is Monday at 03:00. Empty: none.").show(sent))
                     (Line::new("timeZone", "Time zone", sent.value("timeZone", &action.time_zone)).hint("As Europe/Berlin.").show(sent))
                     (select("overlapPolicy", "When the last is still running", sent.value("overlapPolicy", &action.overlap_policy),

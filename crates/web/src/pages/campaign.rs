@@ -165,8 +165,8 @@ fn buttons(cx: &Cx, campaign: &Campaign) -> Markup {
     let counts = &campaign.counts;
     html! {
         @if campaign.viewer_can_administer && campaign.state == "OPEN" {
-            @if counts.unpublished > counts.kept_back {
-                (grave(cx, "publishCampaign", &id, "Publish all", &format!("Publishes {} on the code hosts.", counted(counts.unpublished - counts.kept_back, "changeset", "changesets"))))
+            @if counts.unpublished > 0 {
+                (grave(cx, "publishCampaign", &id, "Publish all", &format!("Publishes {} on the code hosts, and those that come later.", counted(counts.unpublished - counts.kept_back, "changeset", "changesets"))))
             }
             @if counts.failed > 0 { (operation(cx, "retryCampaign", &id, html! { (icon("retry")) "Retry " (count(counts.failed)) " failed" }, "primary")) }
             a.button href={ (campaign.url) "/preview" } { "Preview" }
@@ -196,8 +196,8 @@ fn says(cx: &Cx, campaign: &Campaign) -> Markup {
             p.note.wait { (icon("alert")) span { b { (counted(counts.diverged, "branch has", "branches have")) " commits of others." } " Nothing of theirs is overwritten. "
                 a href=(cx.with(&[("phase", "DIVERGED"), ("after", ""), ("at", "")])) { "Look at them" } " and choose Overwrite or Detach." } }
         }
-        @if counts.kept_back > 0 {
-            p.note { (icon("alert")) span { b { (counted(counts.kept_back, "changeset is", "changesets are")) " kept back." } " The definition says " code { "published: false" } ". Take that out of it and Publish all is here, or select some below and publish those." } }
+        @if counts.kept_back > 0 && campaign.viewer_can_administer && campaign.state == "OPEN" {
+            p.note { (icon("alert")) span { b { (counted(counts.kept_back, "changeset is", "changesets are")) " kept back." } " Their definition says " code { "published: false" } ". Remove it there and run the action again, or select some below and publish those." } }
         }
         @if counts.failed > 0 {
             p.note.bad { (icon("cross")) span { b { (counted(counts.failed, "changeset", "changesets")) " failed." } " " a href=(cx.with(&[("phase", "FAILED"), ("after", ""), ("at", "")])) { "See why" } } }

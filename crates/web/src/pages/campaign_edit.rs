@@ -40,7 +40,7 @@ pub(crate) async fn save(Path(name): Path<String>, posted: Posted) -> Answer {
     let Posted { cx, fields } = posted;
     let campaign = find(&cx, &name).await?;
     // An empty description is one; an empty name is a mistake that the server says.
-    let text = |name: &str| fields.get(name).unwrap_or_default().trim().replace("\r\n", "\n");
+    let text = |name: &str| fields.get(name).unwrap_or_default().trim();
     let input =
         json!({ "id": campaign.id, "name": text("name"), "description": text("description") });
     let query = include_str!("../../queries/do/updateCampaign.graphql");

@@ -127,7 +127,7 @@ fn page(
 
 fn operation_icon(name: &str) -> maud::Markup {
     icon(match name {
-        "CLOSE" | "DETACH" => "slash",
+        "CLOSE" => "slash",
         "UPDATE" | "REOPEN" => "retry",
         "NOTHING" => "dot",
         _ => "branch",
@@ -136,7 +136,7 @@ fn operation_icon(name: &str) -> maud::Markup {
 
 fn tone(name: &str) -> &'static str {
     match name {
-        "CLOSE" | "DETACH" => "bad",
+        "CLOSE" => "bad",
         "NOTHING" => "off",
         "UPDATE" => "live",
         _ => "good",

@@ -75,6 +75,9 @@ fn page(cx: &Cx, campaign: &Campaign, sent: &Sent, status: StatusCode) -> Respon
     cx.page_with(status, &Page::new(format!("Track pull requests in {}", campaign.name)), body)
 }
 
+/// Most pull requests of one form.
+const MOST: usize = 100;
+
 /// Repositories and numbers, one of each a line.
 fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -89,7 +92,12 @@ fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
             })
         })
         .collect::<Result<_, _>>()?;
-    if pulls.is_empty() { Err("Name at least one pull request.".to_owned()) } else { Ok(pulls) }
+    match pulls.len() {
+        0 => Err("Name at least one pull request.".to_owned()),
+        // Each is asked for at its code host while one waits.
+        many if many > MOST => Err(format!("These are {many}; give at most {MOST} at once.")),
+        _ => Ok(pulls),
+    }
 }
 
 /// As the code hosts write addresses: GitHub `/pull/12`, Gitea `/pulls/12`, GitLab `/-/merge_requests/12`.
@@ -97,7 +105,10 @@ fn pull(line: &str) -> Option<(String, String)> {
     let (repository, number) = match line.split_once("://") {
         Some(("http" | "https", rest)) => {
             let kinds = ["/-/merge_requests/", "/pulls/", "/pull/"];
-            let (repository, rest) = kinds.iter().find_map(|kind| rest.split_once(kind))?;
+            let mut ways = kinds.iter().filter_map(|kind| rest.rsplit_once(kind));
+            // A repository may be called as the kinds are.
+            let (repository, rest) =
+                ways.find(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))?;
             (repository, rest.split(['/', '?', '#']).next().unwrap_or_default())
         }
         Some(_) => return None,
@@ -140,6 +151,9 @@ mod tests {
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+        let pulls = "https://github.com/acme/pulls/pull/1";
+        assert_eq!(parse(pulls).unwrap(), [pull("github.com/acme/pulls", "1")]);
+        assert!(parse(&format!("{pulls}\n").repeat(101)).is_err());
         assert!(parse("a/b 1\nnonsense").unwrap_err().starts_with("Line 2: `nonsense`"));
     }
 }

@@ -239,8 +239,8 @@ fn inputs(sent: &Sent, host: Option<&Host>) -> Markup {
         div.row {
             (select("kind", "Kind", sent.value("kind", host.map_or("GITHUB", |host| &host.kind)), &kinds))
             (Line::new("name", "Name", sent.value("name", of(|host| &host.name))).required().hint("As github.com.").show(sent))
-            (Line::new("url", "Address", sent.value("url", of(|host| &host.url))).hint("As https://github.com. Empty for folders of Git only.").show(sent))
-            (Line::new("include", "Only these repositories", sent.value("include", &include)).hint("Organisations, groups, or owner/name; of Git only, addresses and folders. With spaces between.").show(sent))
+            (Line::new("url", "Address", sent.value("url", of(|host| &host.url))).hint("As https://github.com. For Git only: empty, or the address below which the folders are served.").show(sent))
+            (Line::new("include", "Only these repositories", sent.value("include", &include)).hint("Organisations, groups or owner/name; for Git only, addresses of repositories and folders of the server. With spaces between.").show(sent))
             (Line::new("exclude", "Not these", sent.value("exclude", &exclude)).hint("Globs over names, with spaces between.").show(sent))
             (Line::new("token", "Access token", "").secret().hint(secret).show(sent))
         }

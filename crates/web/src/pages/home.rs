@@ -119,7 +119,7 @@ fn run_something(cx: &Cx, actions: &Connection<Named>) -> Markup {
         @if cx.may_write() {
             @if actions.total_count > actions.nodes.len() as i64 {
                 // Too many to choose from: the name is typed, and the first ones are suggested.
-                (form(cx, "/actions/run", html! {
+                (form(cx, "/run", html! {
                     label.hide for="run-action" { "Action to run" }
                     input id="run-action" name="name" list="run-actions" required placeholder={ "One of " (count(actions.total_count)) " actions" } autocomplete="off" spellcheck="false";
                     datalist id="run-actions" { @for action in &actions.nodes { option value=(action.name) {} } }

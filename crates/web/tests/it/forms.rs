@@ -55,7 +55,7 @@ async fn a_schedule_is_shown_while_it_is_typed() {
     let fixture = Fixture::new();
     let browser = Browser::new(&fixture);
     let fields = [("schedule", "0 3 * * 1"), ("timeZone", "Europe/Berlin")];
-    let answer = browser.post("/actions/schedule", &fields).await;
+    let answer = browser.post("/actions/new/schedule", &fields).await;
     assert_eq!(answer.status, StatusCode::OK);
     let sent = json!({ "schedule": "0 3 * * 1", "timeZone": "Europe/Berlin" });
     assert_eq!(last(&fixture).1, sent);
@@ -255,7 +255,7 @@ async fn what_an_action_would_run_on_by_pages() {
     assert!(second.contains("13–24 of 214") && second.contains("name=\"page\" value=\"0.\""));
     assert_eq!(last(&fixture).0, "Check", "nothing was saved");
     assert_eq!(last(&fixture).1["after"], "12");
-    let script = browser.post("/actions/check", &fields).await.text();
+    let script = browser.post("/actions/new/check", &fields).await.text();
     assert!(script.contains("13–24 of 214"));
     browser.post("/actions/new", &[("definition", "steps: []"), ("page", "0.")]).await;
     assert_eq!(last(&fixture).1["after"], json!(null));
@@ -265,9 +265,9 @@ async fn what_an_action_would_run_on_by_pages() {
 async fn an_action_is_run_by_its_name() {
     let fixture = Fixture::new();
     let browser = Browser::new(&fixture);
-    let done = browser.post("/actions/run", &[("name", " upgrade-go-1-26 ")]).await;
+    let done = browser.post("/run", &[("name", " upgrade-go-1-26 ")]).await;
     assert_eq!(done.header("location"), "/executions/7");
-    let none = browser.post("/actions/run", &[("name", "none")]).await;
+    let none = browser.post("/run", &[("name", "none")]).await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
     assert_eq!(last(&fixture).0, "ActionFind", "nothing was run");
 }

@@ -8,7 +8,7 @@ use codehost::git::Resolved;
 use spec::{Format, On, Position, Spec};
 
 use super::{Plan, RepositoryInput, Skipped};
-use crate::scope::{HEAD, PatternType, Prepared, Searcher};
+use crate::scope::{HEAD, PatternType, Prepared, Searcher, mistake};
 
 /// Why a repository is wanted.
 #[derive(Clone, Debug, Default)]
@@ -55,12 +55,7 @@ pub(super) async fn wanted(
                     }
                     all.extend(found);
                 }
-                Err(error) => {
-                    let token = query.get(error.span.range()).unwrap_or_default();
-                    let token =
-                        if token.is_empty() { String::new() } else { format!("`{token}`: ") };
-                    complain(*at, &field, format!("{token}{error}"), None);
-                }
+                Err(error) => complain(*at, &field, mistake(query, &error), None),
             }
         }
     }

@@ -4,6 +4,7 @@
 mod crash;
 mod dispatch;
 mod exec;
+mod git;
 mod http;
 mod jobs;
 mod pages;

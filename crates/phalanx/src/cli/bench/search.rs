@@ -12,6 +12,7 @@ use clap::Args;
 use codehost::git::{Repositories, Source};
 use futures::StreamExt;
 
+use super::git::git;
 use super::{Figure, figure, median};
 
 #[derive(Args)]
@@ -142,18 +143,6 @@ fn folders(of: &Path) -> anyhow::Result<Vec<PathBuf>> {
     folders.retain(|path| path.is_dir());
     folders.sort();
     Ok(folders)
-}
-
-fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let done = Command::new("git")
-        .args(["-c", "user.name=bench", "-c", "user.email=b@b"])
-        .args(arguments)
-        .current_dir(directory)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .status()?;
-    ensure!(done.success(), "git {arguments:?} in `{}`", directory.display());
-    Ok(())
 }
 
 fn make(tree: &Path, target: &Path) -> anyhow::Result<()> {

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
+
+use crate::cli::bench::git::git;
 
 /// A repository's name; teams have a hundredth each.
 pub fn name(number: u64) -> String {
@@ -44,18 +45,6 @@ pub fn patch(number: u64) -> (String, Vec<String>) {
         added.push(path);
     }
     (patch, added)
-}
-
-fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let done = Command::new("git")
-        .args(["-c", "user.name=bench", "-c", "user.email=b@b"])
-        .args(arguments)
-        .current_dir(directory)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .status()?;
-    ensure!(done.success(), "git {arguments:?} in `{}`", directory.display());
-    Ok(())
 }
 
 /// Makes them in a folder that is there and empty.
