@@ -4,5 +4,5 @@ mod codec;
 mod sqlite;
 
 pub use sqlite::{
-    OpenError, Sqlite, SqliteCampaigns, SqliteReader, SqliteStore, open as open_sqlite,
+    OpenError, Sqlite, SqliteCampaigns, SqliteFleet, SqliteReader, SqliteStore, open as open_sqlite,
 };

@@ -47,3 +47,35 @@ CREATE TABLE job_reuse (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE runner ADD COLUMN keep INTEGER NOT NULL DEFAULT 0 CHECK (keep IN (0, 1));
+
+-- Machines that report themselves, as they last did. `record` is JSON.
+CREATE TABLE machine (
+    name        TEXT PRIMARY KEY,
+    record      TEXT NOT NULL,
+    seen_ms     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Dimensions and states of machines, each text once: most events say the same.
+CREATE TABLE machine_text (
+    text_id     INTEGER PRIMARY KEY,
+    text        TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- What happened to them. Machines that are forgotten keep their events.
+CREATE TABLE machine_event (
+    event_id    INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL,
+    at_ms       INTEGER NOT NULL,
+    kind        TEXT NOT NULL,
+    message     TEXT NOT NULL,
+    task        INTEGER,
+    dimensions  INTEGER NOT NULL REFERENCES machine_text,
+    state       INTEGER NOT NULL REFERENCES machine_text,
+    version     TEXT NOT NULL,
+    identity    TEXT NOT NULL,
+    address     TEXT NOT NULL,
+    quarantined INTEGER NOT NULL CHECK (quarantined IN (0, 1)),
+    maintenance TEXT
+) STRICT;
+
+CREATE INDEX machine_event_of ON machine_event (name, at_ms, event_id);

@@ -1,6 +1,7 @@
 //! The embedded store: SQLite with a write-ahead log, full sync, one writer and many readers.
 
 mod campaigns;
+mod fleet;
 mod labels;
 mod migrate;
 mod read;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
 pub use campaigns::SqliteCampaigns;
+pub use fleet::SqliteFleet;
 pub use read::SqliteReader;
 pub use write::SqliteStore;
 
@@ -60,6 +62,7 @@ pub struct Sqlite {
     pub jobs: SqliteStore,
     pub reader: SqliteReader,
     pub campaigns: SqliteCampaigns,
+    pub fleet: SqliteFleet,
 }
 
 /// Opens the database of a data directory, making it when the directory has none.
@@ -74,7 +77,8 @@ pub fn open(directory: &Path) -> Result<Sqlite, OpenError> {
     Ok(Sqlite {
         jobs: SqliteStore::new(connection.clone()),
         reader: reader(),
-        campaigns: SqliteCampaigns::new(connection, reader()),
+        campaigns: SqliteCampaigns::new(connection.clone(), reader()),
+        fleet: SqliteFleet::new(connection, reader()),
     })
 }
 

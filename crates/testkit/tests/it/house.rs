@@ -25,8 +25,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("search", &[]),
     ("executor-protocol", &[]),
     ("codehost", &["model"]),
+    ("fleet", &["model"]),
+    ("api-swarming", &["model", "engine", "dispatcher", "blobs", "fleet"]),
     ("dispatcher", &["model", "engine", "blobs"]),
-    ("store", &["model", "engine", "dispatcher", "campaign", "codehost", "spec"]),
+    ("store", &["model", "engine", "dispatcher", "campaign", "codehost", "spec", "fleet"]),
     ("campaign", &["model", "engine", "dispatcher", "blobs", "codehost", "spec", "search"]),
     (
         "api-executor",
