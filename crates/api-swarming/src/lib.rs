@@ -1,4 +1,6 @@
 //! The door of LUCI Swarming's clients and bots.
 
+pub mod config;
 pub mod proto;
 pub mod prpc;
+pub mod validate;

@@ -60,7 +60,7 @@ impl Code {
 }
 
 /// Why a call gives nothing.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Status {
     pub code: Code,

@@ -187,7 +187,8 @@ async fn every_code_has_its_status_and_some_hide_their_text() {
 #[tokio::test]
 async fn what_cannot_be_read_is_said() {
     let body = || Bytes::from(two().encode_to_vec());
-    let cases: &[(&[(&str, &str)], &str, u16, &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+    let cases: &[Case<'_>] = &[
         (&[("content-type", "text/plain")], COUNT_BOTS, 415, "bad Content-Type header: "),
         (
             &[("content-type", "application/prpc; encoding=xml")],

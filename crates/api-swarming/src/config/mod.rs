@@ -1,0 +1,97 @@
+//! How a site wants its pools, bots and server to be: from upstream's files, or from `phalanx.toml`.
+//!
+//! [`files`] reads `settings.cfg`, `bots.cfg` and `pools.cfg` in protobuf's text format; [`toml`] reads the `[swarming]`
+//! table. Both give one [`Config`]. Facts: luci-go `swarming/server/cfg`, `swarming/proto/config`.
+
+mod bots;
+pub mod files;
+pub mod intset;
+mod pools;
+mod report;
+mod settings;
+pub mod toml;
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+pub use self::bots::{AuthMethod, BotAuth, BotGroup, BotGroups, Script, host_bot_id};
+pub use self::pools::{Pool, SchedulingAlgorithm};
+pub use self::report::{ConfigError, Report};
+pub use self::settings::{AuthGroups, Settings};
+use crate::proto::config::{BotsCfg, PoolsCfg, SettingsCfg};
+use crate::validate::task::DefaultCipd;
+
+/// What a site configured, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub settings: Settings,
+    /// By name.
+    pub pools: BTreeMap<String, Pool>,
+    pub bots: BotGroups,
+    /// For tasks that do not name their own.
+    pub default_cipd: Option<DefaultCipd>,
+    /// Names this state of the configuration, for the tag `swarming.pool.version`.
+    pub revision: String,
+    /// A sentence for everything that was set and means nothing to this server. Show them to the operator.
+    pub ignored: Vec<String>,
+}
+
+/// Where a part of the configuration stands: the file, and what leads to its fields.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    /// Such as `pools.cfg: ` or `phalanx.toml: swarming.`.
+    prefix: &'a str,
+    /// Upstream's rules: what must be given in its files has a default in ours.
+    strict: bool,
+}
+
+struct Parts {
+    settings: SettingsCfg,
+    bots: BotsCfg,
+    pools: PoolsCfg,
+}
+
+/// Origins of [`Parts`], in the same order.
+struct Origins<'a> {
+    settings: Origin<'a>,
+    bots: Origin<'a>,
+    pools: Origin<'a>,
+}
+
+/// `scripts` are those that bot groups may name, by file name.
+fn resolve(
+    parts: &Parts,
+    origins: &Origins<'_>,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let mut report = Report::default();
+    let settings = settings::resolve(&parts.settings, origins.settings, &mut report);
+    let (pools, pools_cipd) = pools::resolve(&parts.pools, origins.pools, &mut report);
+    let bots = bots::resolve(&parts.bots, origins.bots, scripts, &mut report);
+    let default_cipd = pools_cipd
+        .or_else(|| settings::default_cipd(&parts.settings, origins.settings, &mut report));
+    let revision = revision(parts, scripts);
+    let ignored = report.finish()?;
+    Ok(Config { settings, pools, bots, default_cipd, revision, ignored })
+}
+
+/// Equal for equal configurations, whatever file they stand in.
+fn revision(parts: &Parts, scripts: &BTreeMap<String, String>) -> String {
+    use prost::Message as _;
+    let mut hash = Sha256::new();
+    let messages =
+        [parts.settings.encode_to_vec(), parts.bots.encode_to_vec(), parts.pools.encode_to_vec()];
+    for bytes in &messages {
+        hash.update(bytes.len().to_le_bytes());
+        hash.update(bytes);
+    }
+    for text in scripts.iter().flat_map(|(name, body)| [name, body]) {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    hex::encode(&hash.finalize()[..10])
+}
+
+#[cfg(test)]
+mod tests;

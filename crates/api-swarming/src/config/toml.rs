@@ -1,0 +1,257 @@
+//! The `[swarming]` table of `phalanx.toml`: what upstream's files say, with defaults for all of it.
+//!
+//! ```toml
+//! [swarming]
+//! bot_death_timeout_secs = 600
+//!
+//! [[swarming.pool]]
+//! name = ["default"]
+//! scheduling_algorithm = "fifo"
+//!
+//! [[swarming.bot_group]]
+//! bot_id = ["bot{1..9}"]
+//! dimensions = ["pool:default", "rack:7"]
+//! bot_config_script = "hooks.py"
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Config, ConfigError, Origin, Origins, Parts};
+use crate::proto::config::pool::SchedulingAlgorithm;
+use crate::proto::config::{self as wire, BotsCfg, PoolsCfg, SettingsCfg};
+
+/// The table. Times are in seconds; 0 is the default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Swarming {
+    /// How old a result may be that answers an idempotent task. Default: 604800, a week.
+    pub reusable_task_age_secs: i32,
+    /// A bot that was silent for so long is dead. Default: 600.
+    pub bot_death_timeout_secs: i32,
+    /// The longest sleep that an idle bot is told. Default: 60.
+    pub max_bot_sleep_secs: i32,
+    /// Give no task to any bot.
+    pub force_bots_to_sleep: bool,
+    /// The page of one run, with `%s` for its id; `https://` only.
+    pub display_server_url_template: String,
+    /// The CAS viewer that pages link to; `https://` only.
+    pub cas_viewer_server: String,
+    /// Keys of dimensions that bots must not choose themselves. Default: `["pool"]`.
+    pub trusted_dimensions: Option<Vec<String>>,
+    /// Default: one pool named `default`.
+    pub pool: Vec<Pool>,
+    /// Default: all bots belong to the first pool.
+    pub bot_group: Vec<BotGroup>,
+    /// CIPD for tasks that do not name their own. Default: none.
+    pub default_cipd: Option<DefaultCipd>,
+}
+
+/// Bots, and the tasks for them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// One or more; each is a pool of its own.
+    pub name: Vec<String>,
+    /// Whose rules say who may do what: `<project>:<realm>`.
+    #[serde(default = "pool_realm")]
+    pub realm: String,
+    /// Of tasks that name none.
+    #[serde(default = "task_realm")]
+    pub default_task_realm: String,
+    /// Which of two equally urgent tasks is first: `fifo` or `lifo`.
+    #[serde(default)]
+    pub scheduling_algorithm: Order,
+    /// Regular expressions of dimension keys that no task may ask for.
+    #[serde(default)]
+    pub informational_dimension_re: Vec<String>,
+    /// Addresses of whom to ask.
+    #[serde(default)]
+    pub owners: Vec<String>,
+}
+
+fn pool_realm() -> String {
+    "phalanx:pools".to_owned()
+}
+
+fn task_realm() -> String {
+    "phalanx:tasks".to_owned()
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    #[default]
+    Fifo,
+    Lifo,
+}
+
+/// What holds for some bots. Without ids and prefixes: for all bots of no other group.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BotGroup {
+    /// Ids, or expressions such as `bot{1..9}`. A bot `host--x` is in the group of `host`.
+    pub bot_id: Vec<String>,
+    pub bot_id_prefix: Vec<String>,
+    /// `key:value`, said by the server whatever the bot says.
+    pub dimensions: Vec<String>,
+    /// A file of hooks that the bot gets when it connects.
+    pub bot_config_script: String,
+    /// `bot` or an address.
+    pub system_service_account: String,
+    pub logs_cloud_project: String,
+    pub owners: Vec<String>,
+    /// How bots show who they are, tried in this order. Default: as the server is configured for all.
+    pub auth: Vec<BotAuth>,
+}
+
+/// One way to show who one is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BotAuth {
+    pub require_luci_machine_token: bool,
+    pub require_service_account: Vec<String>,
+    pub require_gce_vm_token_project: String,
+    pub ip_allowlist: String,
+    pub log_if_failed: bool,
+}
+
+/// Where packages come from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefaultCipd {
+    pub server: String,
+    pub client_package: String,
+    pub client_version: String,
+}
+
+/// The file, of which only one table is ours.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    swarming: Swarming,
+}
+
+/// Reads the table out of `text`. `file` names it in mistakes; `scripts` are those that groups may name.
+pub fn read(
+    file: &str,
+    text: &str,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let document: Document = ::toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.as_bytes().get(..span.start));
+        let lines = before.map(|before| 1 + before.iter().filter(|byte| **byte == b'\n').count());
+        let line = lines.map(|line| format!(":{line}")).unwrap_or_default();
+        ConfigError(vec![format!("{file}{line}: {}", error.message())])
+    })?;
+    resolve(file, document.swarming, scripts)
+}
+
+/// The configuration that the table describes.
+pub fn resolve(
+    file: &str,
+    table: Swarming,
+    scripts: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let prefix = format!("{file}: swarming.");
+    let origin = Origin { prefix: &prefix, strict: false };
+    let origins = Origins { settings: origin, bots: origin, pools: origin };
+    super::resolve(&parts(table), &origins, scripts)
+}
+
+/// The same in upstream's words.
+fn parts(table: Swarming) -> Parts {
+    let mut pool: Vec<wire::Pool> = table.pool.into_iter().map(Into::into).collect();
+    if pool.is_empty() {
+        pool.push(wire::Pool {
+            name: vec!["default".to_owned()],
+            realm: pool_realm(),
+            default_task_realm: task_realm(),
+            ..Default::default()
+        });
+    }
+    let mut bot_group: Vec<wire::BotGroup> = table.bot_group.into_iter().map(Into::into).collect();
+    if bot_group.is_empty() {
+        let first = pool.iter().flat_map(|pool| &pool.name).next();
+        let dimensions = first.map(|name| format!("pool:{name}")).into_iter().collect();
+        bot_group.push(wire::BotGroup { dimensions, ..Default::default() });
+    }
+    let cas = (!table.cas_viewer_server.is_empty())
+        .then_some(wire::CasSettings { viewer_server: table.cas_viewer_server });
+    let cipd = table.default_cipd.map(|cipd| wire::external_services::Cipd {
+        server: cipd.server,
+        client_package: Some(wire::CipdPackage {
+            package_name: cipd.client_package,
+            version: cipd.client_version,
+        }),
+    });
+    Parts {
+        settings: SettingsCfg {
+            reusable_task_age_secs: table.reusable_task_age_secs,
+            bot_death_timeout_secs: table.bot_death_timeout_secs,
+            max_bot_sleep_time: table.max_bot_sleep_secs,
+            force_bots_to_sleep_and_not_run_task: table.force_bots_to_sleep,
+            display_server_url_template: table.display_server_url_template,
+            cas,
+            ..Default::default()
+        },
+        bots: BotsCfg {
+            trusted_dimensions: table.trusted_dimensions.unwrap_or_else(|| vec!["pool".to_owned()]),
+            bot_group,
+        },
+        pools: PoolsCfg {
+            pool,
+            default_external_services: cipd.map(|cipd| wire::ExternalServices { cipd: Some(cipd) }),
+            ..Default::default()
+        },
+    }
+}
+
+impl From<Pool> for wire::Pool {
+    fn from(of: Pool) -> Self {
+        let algorithm = match of.scheduling_algorithm {
+            Order::Fifo => SchedulingAlgorithm::Fifo,
+            Order::Lifo => SchedulingAlgorithm::Lifo,
+        };
+        Self {
+            name: of.name,
+            owners: of.owners,
+            realm: of.realm,
+            default_task_realm: of.default_task_realm,
+            scheduling_algorithm: algorithm as i32,
+            informational_dimension_re: of.informational_dimension_re,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<BotGroup> for wire::BotGroup {
+    fn from(of: BotGroup) -> Self {
+        Self {
+            bot_id: of.bot_id,
+            bot_id_prefix: of.bot_id_prefix,
+            auth: of.auth.into_iter().map(Into::into).collect(),
+            owners: of.owners,
+            dimensions: of.dimensions,
+            bot_config_script: of.bot_config_script,
+            system_service_account: of.system_service_account,
+            logs_cloud_project: of.logs_cloud_project,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<BotAuth> for wire::BotAuth {
+    fn from(of: BotAuth) -> Self {
+        let project = of.require_gce_vm_token_project;
+        Self {
+            require_luci_machine_token: of.require_luci_machine_token,
+            require_service_account: of.require_service_account,
+            ip_whitelist: of.ip_allowlist,
+            require_gce_vm_token: (!project.is_empty()).then_some(wire::bot_auth::Gce { project }),
+            log_if_failed: of.log_if_failed,
+            require_luci_machine_token_secure: None,
+        }
+    }
+}
