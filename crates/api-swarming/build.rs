@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["swarming.proto", "config.proto", "status.proto", "prpc.proto"]
+    let files = ["swarming.proto", "config.proto", "status.proto", "prpc.proto", "stored.proto"]
         .map(|file| format!("proto/{file}"));
     println!("cargo::rerun-if-changed=proto");
     let described = protox::compile(files, ["proto"])?;

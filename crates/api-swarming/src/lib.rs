@@ -3,4 +3,7 @@
 pub mod config;
 pub mod proto;
 pub mod prpc;
+mod rpcs;
+mod server;
+mod tasks;
 pub mod validate;

@@ -69,6 +69,9 @@ pub trait Reader: Send + Sync {
     /// The jobs with these wire ids, in any order; those that are not there are left out.
     fn jobs_by_wire_id(&self, ids: &[u64]) -> Result<Vec<JobView>, StoreError>;
 
+    /// The latest job with this request key.
+    fn job_by_request_key(&self, key: [u8; 16]) -> Result<Option<JobView>, StoreError>;
+
     /// The highest wire id that was ever given.
     fn last_wire_id(&self) -> Result<Option<u64>, StoreError>;
 
@@ -234,6 +237,10 @@ impl Reader for NullStore {
 
     fn jobs_by_wire_id(&self, _: &[u64]) -> Result<Vec<JobView>, StoreError> {
         Ok(Vec::new())
+    }
+
+    fn job_by_request_key(&self, _: [u8; 16]) -> Result<Option<JobView>, StoreError> {
+        Ok(None)
     }
 
     fn last_wire_id(&self) -> Result<Option<u64>, StoreError> {

@@ -35,7 +35,11 @@ pub(crate) struct SliceRef {
 
 #[derive(Debug)]
 pub(crate) enum JobPlace {
-    Queued { slice: u32, since_ms: u64 },
+    /// `since_ms` is when the slice's time began; later than now when it has that of others before it.
+    Queued {
+        slice: u32,
+        since_ms: u64,
+    },
     Running(Running),
 }
 

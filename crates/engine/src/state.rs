@@ -194,13 +194,17 @@ impl Engine {
         let job = self.jobs.get(&id).expect("an enqueued job is live");
         let count = job.slices.len() as u32;
         let mut next = slice;
+        // The time of a slice that is passed over goes to the one that is taken: together they last as long as was said.
+        let mut unused_ms = 0_u64;
         while next < count {
             let candidate = job.slices[next as usize];
             if candidate.wait_for_capacity || self.has_capacity(candidate.shape) {
                 break;
             }
+            unused_ms = unused_ms.saturating_add(candidate.expires_after_ms.unwrap_or(0));
             next += 1;
         }
+        let since_ms = now.mono_ms.saturating_add(unused_ms);
         if next == count {
             // The last slice decides the word: it was passed over for want of a runner, or its time was up.
             let outcome = if slice < count { Outcome::NoResource } else { Outcome::Expired };
@@ -213,10 +217,10 @@ impl Engine {
         self.matcher.push(place);
         self.touched.insert(place.shape);
         if let Some(after) = expires {
-            self.timers.set(now.mono_ms.saturating_add(after), Timer::Slice(id, next));
+            self.timers.set(since_ms.saturating_add(after), Timer::Slice(id, next));
         }
         let job = self.jobs.get_mut(&id).expect("an enqueued job is live");
-        job.place = JobPlace::Queued { slice: next, since_ms: now.mono_ms };
+        job.place = JobPlace::Queued { slice: next, since_ms };
         if recorded != Some(next) {
             self.changes.push(Change::JobQueued { id, slice: next, attempts, lost, at: now.wall });
         }

@@ -73,6 +73,8 @@ pub struct Terms {
     pub reuses: Option<Reuse>,
     /// The id that its door gave it: unique among all, and rising.
     pub wire_id: Option<u64>,
+    /// What its client calls the request that made it: asked again with it, a door finds the job.
+    pub request_key: Option<[u8; 16]>,
     /// What lists find it by, next to its state.
     pub labels: Arc<[Arc<str>]>,
 }

@@ -286,6 +286,23 @@ fn a_kept_runner_is_capacity_though_it_is_silent() {
 }
 
 #[test]
+fn the_time_of_a_slice_that_is_passed_over_is_not_lost() {
+    let mut ground = Ground::new();
+    ground.register("r", true);
+    let slice = |os, seconds: u64| Slice {
+        wait_for_capacity: false,
+        expires_after_ms: Some(seconds * 1000),
+        ..Slice::waiting(Requirements::of(&[("os", os)]))
+    };
+    let slices = [slice("Windows", 10), slice("Linux", 20), slice("Linux", 5)];
+    let id = ground.submit(NewJob { slices: slices.into(), ..job(1, Terms::default()) });
+    ground.pass(34_999);
+    assert_eq!(ground.ends(), []);
+    ground.pass(1);
+    assert_eq!(ground.ends(), [(id, Outcome::Expired)]);
+}
+
+#[test]
 fn an_idle_runner_loses_what_it_forgot() {
     let mut ground = Ground::new();
     ground.register("r", true);

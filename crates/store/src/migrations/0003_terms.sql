@@ -8,9 +8,11 @@ ALTER TABLE job_spec ADD COLUMN lease_ms INTEGER;
 -- The job whose result it took, and the slice by whose key.
 ALTER TABLE job_spec ADD COLUMN reuses INTEGER;
 ALTER TABLE job_spec ADD COLUMN reuses_slice INTEGER CHECK ((reuses_slice IS NULL) = (reuses IS NULL));
+ALTER TABLE job_spec ADD COLUMN request_key BLOB CHECK (length(request_key) = 16);
 -- JSON: [label, …]
 ALTER TABLE job_spec ADD COLUMN labels TEXT;
 
+CREATE INDEX job_spec_request_key ON job_spec (request_key) WHERE request_key IS NOT NULL;
 CREATE UNIQUE INDEX job_spec_wire_id ON job_spec (wire_id) WHERE wire_id IS NOT NULL;
 
 ALTER TABLE job_live ADD COLUMN cancel_ms INTEGER CHECK ((cancel_ms IS NOT NULL) = cancel);

@@ -282,6 +282,16 @@ impl Reader for SqliteReader {
         })
     }
 
+    fn job_by_request_key(&self, key: [u8; 16]) -> Result<Option<JobView>, StoreError> {
+        self.with("read a job", |db| {
+            let sql = format!(
+                "-- source: store/sqlite/read.rs job_by_request_key\n{JOB} WHERE s.request_key = ?
+                 ORDER BY s.job_id DESC LIMIT 1"
+            );
+            Ok(all(db, &sql, [key], job_view)?.pop())
+        })
+    }
+
     fn last_wire_id(&self) -> Result<Option<u64>, StoreError> {
         self.with("read the last wire id", |db| {
             let sql = "-- source: store/sqlite/read.rs last_wire_id

@@ -124,10 +124,10 @@ fn job_spec_insert(
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs job_spec_insert
          INSERT INTO job_spec (job_id, group_id, queue, owner, priority, slices, timeout_ms, retries, created_ms, payload,
-                               wire_id, parent, job_order, lease_ms, reuses, reuses_slice, labels)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                               wire_id, parent, job_order, lease_ms, reuses, reuses_slice, labels, request_key)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
-    let Terms { order, lease_ms, parent, reuses, wire_id, labels } = &job.terms;
+    let Terms { order, lease_ms, parent, reuses, wire_id, request_key, labels } = &job.terms;
     let changed = statement.execute(params![
         signed(id.0),
         group.map(|group| signed(group.0)),
@@ -146,6 +146,7 @@ fn job_spec_insert(
         reuses.map(|reuse| signed(reuse.job.0)),
         reuses.map(|reuse| reuse.slice),
         codec::labels_to_text(labels),
+        request_key,
     ])?;
     exactly_one(changed)
 }
@@ -455,6 +456,8 @@ pub(super) fn terms(
         parent: unsigned(first + 1)?.map(JobId),
         reuses,
         wire_id: unsigned(first)?,
+        // Only ever searched for.
+        request_key: None,
         labels,
     })
 }

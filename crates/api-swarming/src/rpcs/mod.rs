@@ -1,0 +1,100 @@
+//! The calls of clients, by the names of the wire.
+
+mod bots;
+mod swarming;
+mod tasks;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::prpc::{Incoming, Methods, Outgoing, Status, Writer, no_method, no_service};
+use crate::server::{Caller, Role, Server};
+
+/// All services.
+pub(crate) struct Rpcs(pub Arc<Server>);
+
+impl Methods for Rpcs {
+    async fn call(
+        &self,
+        service: &str,
+        method: &str,
+        headers: &HeaderMap,
+        message: Incoming,
+        writer: Writer,
+    ) -> Result<Outgoing, Status> {
+        /// The method's name decides what is read and written.
+        macro_rules! methods {
+            ($caller:expr, $($name:literal => $function:path),+ $(,)?) => {
+                match method {
+                    $($name => {
+                        let request = message.decode()?;
+                        let answer = $function(&self.0, &$caller, request).await?;
+                        Ok(writer.write(&answer))
+                    })+
+                    _ => Err(no_method(service, method)),
+                }
+            };
+        }
+        let caller = || self.0.caller(headers);
+        match service {
+            "swarming.v2.Tasks" => methods!(caller()?,
+                "GetResult" => tasks::get_result,
+                "BatchGetResult" => tasks::batch_get_result,
+                "GetRequest" => tasks::get_request,
+                "CancelTask" => tasks::cancel_task,
+                "GetStdout" => tasks::get_stdout,
+                "NewTask" => tasks::new_task,
+                "ListTasks" => tasks::list_tasks,
+                "ListTaskStates" => tasks::list_task_states,
+                "ListTaskRequests" => tasks::list_task_requests,
+                "CancelTasks" => tasks::cancel_tasks,
+                "CountTasks" => tasks::count_tasks,
+            ),
+            "swarming.v2.Bots" => methods!(caller()?,
+                "GetBot" => bots::get_bot,
+                "DeleteBot" => bots::delete_bot,
+                "ListBotEvents" => bots::list_bot_events,
+                "TerminateBot" => bots::terminate_bot,
+                "ListBotTasks" => bots::list_bot_tasks,
+                "ListBots" => bots::list_bots,
+                "CountBots" => bots::count_bots,
+                "GetBotDimensions" => bots::get_bot_dimensions,
+            ),
+            "swarming.v2.Swarming" => methods!(caller()?,
+                "GetDetails" => swarming::get_details,
+                "GetToken" => swarming::get_token,
+                "GetPermissions" => swarming::get_permissions,
+            ),
+            _ => Err(no_service(service)),
+        }
+    }
+}
+
+/// Refuses a caller who has not the role that a permission needs.
+fn needs(caller: &Caller, role: Role, permission: &str, of: &str) -> Result<(), Status> {
+    if caller.role >= role { Ok(()) } else { Err(refusal(caller, permission, of)) }
+}
+
+/// `of` is what the permission is about, as luci-go words it; nothing for the server.
+fn refusal(caller: &Caller, permission: &str, of: &str) -> Status {
+    let identity = &caller.identity;
+    Status::denied(match of {
+        "" => format!(
+            "the caller \"{identity}\" doesn't have server-level permission \"{permission}\""
+        ),
+        of => format!("the caller \"{identity}\" doesn't have permission \"{permission}\" {of}"),
+    })
+}
+
+fn of_pool(pool: &str) -> String {
+    format!("in the pool \"{pool}\" or the pool doesn't exist")
+}
+
+fn of_task(id: &str) -> String {
+    format!("for the task \"{id}\"")
+}
+
+fn of_bot(id: &str) -> String {
+    format!("in the pool that contains bot \"{id}\" or this bot doesn't exist")
+}
