@@ -1,10 +1,8 @@
-//! Dimension keys and values, tags, and what a bot says of itself.
+//! Dimension keys and values, and tags.
 //!
 //! Facts: luci-go `swarming/server/validate/validate.go`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::text::{quote, shorten};
+use super::text::quote;
 
 /// Bytes in the key of a dimension or tag.
 pub const KEY_BYTES: usize = 64;
@@ -74,44 +72,6 @@ pub fn tag(tag: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong with the dimensions that a bot reports, sorted by key; empty when nothing is.
-///
-/// Shape: key → values, not empty and without duplicates; `id` has exactly one.
-pub fn of_bot(dimensions: &BTreeMap<String, Vec<String>>) -> Vec<String> {
-    let mut mistakes = Vec::new();
-    let mut seen_id = false;
-    for (name, values) in dimensions {
-        let mut found = Vec::new();
-        found.extend(key(name).err());
-        if values.is_empty() {
-            found.push("values list should not be empty".to_owned());
-        }
-        let mut seen = BTreeSet::new();
-        for one in values {
-            if let Err(why) = value(name, one) {
-                let shown = quote(&shorten(one, VALUE_BYTES + 5));
-                found.push(format!("bad value {shown}: {why}"));
-            } else if !seen.insert(one) {
-                found.push(format!("duplicate value {}", quote(one)));
-            }
-        }
-        if name == "id" {
-            seen_id = true;
-            if values.len() > 1 {
-                found.push("must have only one value".to_owned());
-            }
-        }
-        let shown = quote(&shorten(name, KEY_BYTES + 5));
-        mistakes
-            .extend(found.into_iter().map(|why| (name.as_str(), format!("key {shown}: {why}"))));
-    }
-    if !seen_id {
-        mistakes.push(("id", "key \"id\": a value is missing".to_owned()));
-        mistakes.sort_by_key(|(name, _)| *name);
-    }
-    mistakes.into_iter().map(|(_, why)| why).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,26 +108,5 @@ mod tests {
         assert_eq!(tag(":v"), Err("the key cannot be empty".to_owned()));
         assert!(tag("a: v").unwrap_err().contains("spaces"));
         assert!(tag("swarming.terminate:1").unwrap_err().contains("reserved"));
-    }
-
-    #[test]
-    fn dimensions_of_a_bot() {
-        let of = |pairs: &[(&str, &[&str])]| {
-            let own = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect();
-            of_bot(&pairs.iter().map(|(k, v)| ((*k).to_owned(), own(v))).collect())
-        };
-        assert!(of(&[("id", &["b"]), ("os", &["Linux", "Debian"])]).is_empty());
-        assert_eq!(of(&[("zz", &["v"])]), [r#"key "id": a value is missing"#]);
-        assert_eq!(
-            of(&[("a", &[]), ("id", &["x:y", "z"]), ("os", &["L", "L", ""])]),
-            [
-                r#"key "a": values list should not be empty"#,
-                r#"key "id": bad value "x:y": bot ID is not allowed to contain ":""#,
-                r#"key "id": must have only one value"#,
-                r#"key "os": duplicate value "L""#,
-                r#"key "os": bad value "": the value cannot be empty"#,
-            ]
-        );
-        assert_eq!(of(&[("z", &[])])[0], r#"key "id": a value is missing"#);
     }
 }
