@@ -1,11 +1,77 @@
 //! The door of LUCI Swarming's clients and bots.
 
 pub mod archive;
+mod background;
 pub mod bot;
 pub mod config;
+mod legacy;
 pub mod proto;
 pub mod prpc;
 mod rpcs;
 mod server;
 mod tasks;
 pub mod validate;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dispatcher::StoreError;
+use http::{Response, StatusCode, request};
+
+use crate::config::Config;
+pub use crate::server::{Access, Caller, Parts, Role};
+
+/// Answers everything that Swarming's clients and bots ask.
+#[derive(Clone)]
+pub struct Door(Arc<server::Server>);
+
+impl Door {
+    /// Must be called in a tokio runtime: what keeps the fleet in order starts here.
+    pub fn new(parts: Parts) -> Result<Self, StoreError> {
+        let server = Arc::new(server::Server::new(parts)?);
+        background::start(&server);
+        Ok(Self(server))
+    }
+
+    /// Whether a path is this door's.
+    pub fn serves(path: &str) -> bool {
+        const ROOTS: [&str; 4] = ["/prpc/", "/swarming/api/", "/_ah/api/", "/bot_code/"];
+        matches!(path, "/bot_code" | "/bootstrap")
+            || ROOTS.iter().any(|root| path.starts_with(root))
+    }
+
+    /// Largest body of a request, in bytes.
+    pub const REQUEST_BYTES: usize = prpc::REQUEST_BYTES;
+
+    /// From now on the configuration is this one.
+    pub fn set_config(&self, config: Config) {
+        self.0.set_config(config);
+    }
+
+    pub async fn handle(
+        &self,
+        request: request::Parts,
+        body: Bytes,
+        from: Option<IpAddr>,
+    ) -> Response<Bytes> {
+        let from = from.map(|address| address.to_string()).unwrap_or_default();
+        if let Some(response) = bot::answer(&self.0, &request, body.clone(), &from).await {
+            return response;
+        }
+        if let Some(response) = legacy::answer(&self.0, &request).await {
+            return response;
+        }
+        let rpcs = rpcs::Rpcs(self.0.clone());
+        match prpc::answer(&request, body, &rpcs).await {
+            Some(response) => response,
+            None => bot::text(StatusCode::NOT_FOUND, "no such page"),
+        }
+    }
+
+    /// Writes down what bots said last: at the end of the process.
+    pub fn flush(&self) {
+        self.0.fleet.mark_all();
+        background::flush(&self.0);
+    }
+}

@@ -1,17 +1,23 @@
 //! What every endpoint of the door shares.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dispatcher::{Dispatcher, StoreError};
+use engine::Lease;
 use fleet::Fleet;
+use futures::future::BoxFuture;
 use http::{HeaderMap, header};
-use model::WallMs;
+use model::{Dimensions, JobId, LeaseToken, RunnerName, WallMs};
 use parking_lot::{Mutex, RwLock};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::config::Config;
+use crate::archive::{Archive, hooks_without_cipd};
+use crate::bot::caches::CacheSizes;
+use crate::bot::manifest::Shape;
+use crate::config::{BotGroup, Config};
 use crate::prpc::{Code, Status};
 use crate::tasks::ids::TaskIds;
 use crate::validate::TaskId;
@@ -42,9 +48,9 @@ pub struct Access {
     /// Everybody may do everything, and no token is looked at: for a server on loopback.
     pub open: bool,
     /// Who has a token.
-    pub of_token: Box<dyn Fn(&str) -> Option<Caller> + Send + Sync>,
-    /// Whether a token is a bot's, or one to fetch a bot's code with.
-    pub is_bot_token: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    pub of_token: Box<dyn Fn(String) -> BoxFuture<'static, Option<Caller>> + Send + Sync>,
+    /// What bots show.
+    pub bot_token: String,
 }
 
 /// What the door is made of.
@@ -61,6 +67,12 @@ pub struct Parts {
     pub min_timeout_secs: i32,
     /// Most polls that wait at once; further bots are told when to come back.
     pub parked_polls_max: usize,
+    /// The bot to hand out. Without one every bot is let be as it is.
+    pub archive: Option<Archive>,
+    /// Tasks that ask for no packages are run without CIPD, from which a bot would fetch a client before each of them.
+    pub without_cipd: bool,
+    /// SECURITY: makes tokens to fetch a bot's code with.
+    pub key: [u8; 32],
 }
 
 /// See [`Parts`].
@@ -78,6 +90,12 @@ pub(crate) struct Server {
     pub creating: Creating,
     pub parked: Semaphore,
     config: RwLock<Arc<Config>>,
+    archive: Option<Archive>,
+    without_cipd: bool,
+    key: [u8; 32],
+    /// Jobs of running tasks, so that an update need not look for its job.
+    jobs: Mutex<HashMap<TaskId, JobId>>,
+    cache_sizes: RwLock<CacheSizes>,
 }
 
 impl Server {
@@ -95,6 +113,11 @@ impl Server {
             creating: Creating::default(),
             parked: Semaphore::new(parts.parked_polls_max),
             config: RwLock::new(Arc::new(parts.config)),
+            archive: parts.archive,
+            without_cipd: parts.without_cipd,
+            key: blake3::derive_key("phalanx swarming bootstrap v1", &parts.key),
+            jobs: Mutex::default(),
+            cache_sizes: RwLock::default(),
         })
     }
 
@@ -107,10 +130,13 @@ impl Server {
     }
 
     /// Who sent a request. A wrong token is refused, except where everybody may do everything.
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Status> {
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Status> {
         let anonymous = |role| Ok(Caller { identity: "anonymous:anonymous".to_owned(), role });
-        let token = bearer(headers);
-        match (token.map(|token| (self.access.of_token)(token)), self.access.open) {
+        let known = match bearer(headers) {
+            None => None,
+            Some(token) => Some((self.access.of_token)(token.to_owned()).await),
+        };
+        match (known, self.access.open) {
             (Some(Some(caller)), _) => Ok(caller),
             (_, true) => anonymous(Role::Admin),
             (Some(None), false) => {
@@ -169,12 +195,150 @@ impl Drop for Claimed<'_> {
     }
 }
 
+/// Python source that a bot gets when it connects.
+pub(crate) struct Hooks {
+    pub source: String,
+    pub name: String,
+    /// SHA-256 of the source in hex.
+    pub revision: String,
+}
+
+/// Bots.
 impl Server {
-    pub fn bot_version(&self) -> Option<String> {
-        None
+    pub fn is_bot_token(&self, token: &str) -> bool {
+        // SECURITY: digests are compared, so that the duration tells nothing of the right one.
+        blake3::hash(token.as_bytes()) == blake3::hash(self.access.bot_token.as_bytes())
     }
 
-    pub fn bootstrap_token(&self, _caller: &Caller) -> String {
-        String::new()
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.as_ref()
+    }
+
+    /// What bots should be; `None` where they may be anything.
+    pub fn bot_version(&self) -> Option<String> {
+        self.archive.as_ref().map(|archive| archive.version.clone())
+    }
+
+    pub fn manifest_shape(&self) -> Shape {
+        self.archive.as_ref().map_or(Shape::WithBotDimensions, |archive| archive.shape)
+    }
+
+    pub fn hooks(&self, group: &BotGroup) -> Hooks {
+        let own = group.script.as_ref();
+        let body = own.map(|script| script.body.as_str());
+        let source = match self.without_cipd {
+            true => hooks_without_cipd(body),
+            false => body.unwrap_or_default().to_owned(),
+        };
+        Hooks {
+            revision: hex::encode(Sha256::digest(&source)),
+            name: own.map_or_else(|| "bot_config.py".to_owned(), |script| script.name.clone()),
+            source,
+        }
+    }
+
+    /// What the server says of a bot that has not spoken yet.
+    pub fn group_dimensions(&self, bot: &str, group: &BotGroup) -> Dimensions {
+        let mut dimensions = Dimensions::default();
+        let pairs = group.dimensions.iter().flat_map(|(key, values)| {
+            values.iter().map(move |value| (key.as_str(), value.as_str()))
+        });
+        for (key, value) in pairs.chain([("id", bot)]) {
+            if let Err(error) = dimensions.add(key, value) {
+                tracing::warn!("a dimension of bot `{bot}` is left out: {error}");
+            }
+        }
+        dimensions
+    }
+
+    /// A number for a new process of a bot, higher than those of all before it.
+    pub fn next_session(&self, runner: &RunnerName) -> u64 {
+        let last = self.fleet.get(runner).map_or(0, |seen| seen.record.session);
+        now().0.max(last + 1)
+    }
+
+    /// Whose poll this is. A process that another has taken the place of has to start anew.
+    pub fn session(&self, runner: &RunnerName, said: Option<&str>) -> Result<u64, &'static str> {
+        let known = self.fleet.get(runner).map(|seen| seen.record.session);
+        match (known, said) {
+            (known, Some(said)) => match said.parse::<u64>() {
+                Ok(session) if known.is_none_or(|known| session >= known) => Ok(session),
+                _ => Err("Bot session expired"),
+            },
+            // Bots of before 2024-11 have no sessions.
+            (Some(known), None) => Ok(known),
+            (None, None) => Ok(now().0),
+        }
+    }
+
+    /// Usual sizes of named caches on bots like this one, in bytes.
+    pub fn cache_sizes(&self, runner: &RunnerName) -> BTreeMap<String, u64> {
+        let Some(seen) = self.fleet.get(runner) else { return BTreeMap::new() };
+        self.cache_sizes.read().for_bot(&seen.record.dimensions)
+    }
+
+    /// Looks at what all bots report of their caches.
+    pub fn measure_caches(&self) {
+        let bots = self.fleet.after(None);
+        let records = bots.iter().map(|seen| (&seen.record.dimensions, &*seen.record.state));
+        let sizes = CacheSizes::of(records);
+        *self.cache_sizes.write() = sizes;
+    }
+
+    /// A token to fetch a bot's code with, for an hour. It is stored nowhere.
+    pub fn bootstrap_token(&self) -> String {
+        let until_ms = now().0 + BOOTSTRAP_MS;
+        format!("{until_ms:x}-{}", self.bootstrap_mac(until_ms))
+    }
+
+    pub fn is_bootstrap_token(&self, token: &str) -> bool {
+        let Some((until, mac)) = token.split_once('-') else { return false };
+        let Ok(until_ms) = u64::from_str_radix(until, 16) else { return false };
+        // SECURITY: digests are compared, so that the duration tells nothing of the right one.
+        let same =
+            blake3::hash(mac.as_bytes()) == blake3::hash(self.bootstrap_mac(until_ms).as_bytes());
+        same && until_ms > now().0
+    }
+
+    fn bootstrap_mac(&self, until_ms: u64) -> String {
+        let text = format!("swarming bootstrap {until_ms}");
+        blake3::keyed_hash(&self.key, text.as_bytes()).to_hex().to_string()
+    }
+}
+
+const BOOTSTRAP_MS: u64 = 60 * 60 * 1000;
+
+/// Running tasks.
+impl Server {
+    pub fn began(&self, task: TaskId, lease: &Lease) {
+        self.jobs.lock().insert(task, lease.job);
+    }
+
+    pub fn heard(&self, task: TaskId) {
+        self.updates.lock().insert(task, now());
+    }
+
+    pub fn ended(&self, task: TaskId) {
+        self.jobs.lock().remove(&task);
+        self.updates.lock().remove(&task);
+    }
+
+    /// The job of a task, and the right to write to it, when this bot runs it.
+    pub fn running(
+        &self,
+        task: TaskId,
+        runner: &RunnerName,
+    ) -> Result<Option<(JobId, LeaseToken)>, Status> {
+        let known = self.jobs.lock().get(&task).copied();
+        let job = match known {
+            Some(job) => Some(job),
+            None => {
+                let number = u64::try_from(task.number()).unwrap_or_default();
+                let jobs = self.dispatcher.reader().jobs_by_wire_id(&[number])?;
+                jobs.first().map(|view| view.id)
+            }
+        };
+        let Some(job) = job else { return Ok(None) };
+        Ok(self.dispatcher.token_of(job, runner).map(|token| (job, token)))
     }
 }

@@ -109,6 +109,7 @@ pub struct Lease {
     pub attempt: AttemptNumber,
     pub token: LeaseToken,
     pub queue: Arc<str>,
+    pub slice: u32,
     pub timeout_ms: Option<u64>,
     /// How long the lease lasts from now, unless it is renewed.
     pub lease_ms: u64,

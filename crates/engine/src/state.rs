@@ -296,6 +296,7 @@ impl Engine {
                 attempt,
                 token: token::derive(&self.config.token_key, id, attempt, &name, session),
                 queue: job.queue.clone(),
+                slice,
                 timeout_ms: job.timeout_ms,
                 lease_ms,
             });

@@ -3,7 +3,100 @@
 //! Facts: luci-go `swarming/server/botapi`, and for bots that ask for work themselves luci-py
 //! `appengine/swarming/handlers_bot.py`.
 
+pub(crate) mod caches;
 pub mod check;
+mod code;
+mod event;
+mod handshake;
 pub mod manifest;
+mod poll;
 pub mod task;
+mod task_error;
+mod task_update;
+mod tokens;
 pub mod wire;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header, request};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::prpc::Status;
+use crate::server::{Server, bearer};
+
+/// Who a bot proved to be, and from where it called.
+pub(crate) struct BotCaller {
+    pub identity: &'static str,
+    pub address: Arc<str>,
+}
+
+/// Answers what bots ask for. `None` when the path is not theirs.
+pub(crate) async fn answer(
+    server: &Arc<Server>,
+    request: &request::Parts,
+    body: Bytes,
+    address: &str,
+) -> Option<Response<Bytes>> {
+    let path = request.uri.path();
+    if let Some(answer) = code::answer(server, request) {
+        return Some(answer);
+    }
+    let call = path.strip_prefix("/swarming/api/v1/bot/")?;
+    if request.method != Method::POST {
+        return Some(text(StatusCode::METHOD_NOT_ALLOWED, "use POST"));
+    }
+    let (call, id) = match call.split_once('/') {
+        Some((call, id)) => (call, Some(id)),
+        None => (call, None),
+    };
+    let Some(caller) = bot_caller(server, &request.headers, address) else {
+        let why = "a bot needs a token of this server: `Authorization: Bearer …`";
+        return Some(text(StatusCode::UNAUTHORIZED, why));
+    };
+    let body = &body[..];
+    let result = match (call, id) {
+        ("handshake", None) => handshake::handle(server, &caller, body).await,
+        ("poll", None) => poll::handle(server, &caller, body).await,
+        ("event", None) => event::handle(server, &caller, body).await,
+        ("task_update", id) => task_update::handle(server, &caller, id, body).await,
+        ("task_error", id) => task_error::handle(server, &caller, id, body).await,
+        ("oauth_token" | "id_token", None) => tokens::handle(body),
+        _ => Ok(text(StatusCode::NOT_FOUND, "no such call")),
+    };
+    Some(result.unwrap_or_else(|status| text(status.code.http(), &status.message)))
+}
+
+/// SECURITY: off loopback a bot shows a bot's token; its name alone proves nothing.
+fn bot_caller(server: &Server, headers: &HeaderMap, address: &str) -> Option<BotCaller> {
+    let address = address.into();
+    let shown = bearer(headers).is_some_and(|token| server.is_bot_token(token));
+    if shown {
+        return Some(BotCaller { identity: "bot:phalanx", address });
+    }
+    if server.access.open {
+        return Some(BotCaller { identity: "bot:whitelisted-ip", address });
+    }
+    None
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
+    serde_json::from_slice(body).map_err(|error| Status::invalid(format!("bad JSON: {error}")))
+}
+
+fn json(value: &impl Serialize) -> Result<Response<Bytes>, Status> {
+    let body = serde_json::to_vec(value).map_err(|error| Status::internal(&error))?;
+    let mut response = Response::new(body.into());
+    let kind = header::HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+pub(crate) fn text(status: StatusCode, text: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    let kind = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

@@ -86,6 +86,19 @@ impl BotGroups {
     }
 }
 
+impl BotGroups {
+    /// All bots are welcome, and in the pools that they say.
+    pub(super) fn everybody() -> Self {
+        let group = BotGroup { auth: Vec::new(), ..BotGroup::default() };
+        Self {
+            trusted_dimensions: BTreeSet::new(),
+            groups: vec![group],
+            by_id: HashMap::new(),
+            by_prefix: BTreeMap::new(),
+        }
+    }
+}
+
 impl BotGroup {
     /// The pools of its bots; `unassigned` where the configuration gives none.
     pub fn pools(&self) -> Vec<&str> {

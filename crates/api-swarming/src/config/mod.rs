@@ -37,6 +37,18 @@ pub struct Config {
     pub ignored: Vec<String>,
 }
 
+impl Config {
+    /// For a server that nobody configured: every pool that somebody names is there, and bots say themselves where they belong.
+    pub fn on_demand() -> Self {
+        let table = toml::Swarming::default();
+        let mut config = toml::resolve("phalanx.toml", table, &BTreeMap::new())
+            .expect("the defaults are a configuration");
+        config.pools = BTreeMap::new();
+        config.bots = BotGroups::everybody();
+        config
+    }
+}
+
 /// Where a part of the configuration stands: the file, and what leads to its fields.
 #[derive(Clone, Copy)]
 struct Origin<'a> {

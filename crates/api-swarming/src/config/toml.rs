@@ -15,15 +15,16 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Config, ConfigError, Origin, Origins, Parts};
 use crate::proto::config::pool::SchedulingAlgorithm;
 use crate::proto::config::{self as wire, BotsCfg, PoolsCfg, SettingsCfg};
 
 /// The table. Times are in seconds; 0 is the default.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Swarming {
     /// How old a result may be that answers an idempotent task. Default: 604800, a week.
@@ -46,10 +47,21 @@ pub struct Swarming {
     pub bot_group: Vec<BotGroup>,
     /// CIPD for tasks that do not name their own. Default: none.
     pub default_cipd: Option<DefaultCipd>,
+    /// The directory or zip file of the bot to hand out. Without one every bot is let be as it is.
+    pub bot: Option<PathBuf>,
+    /// Upstream's `settings.cfg`, `bots.cfg`, `pools.cfg` and `scripts/`, in place of what stands here.
+    pub config_directory: Option<PathBuf>,
+    /// Let bots fetch CIPD's client before each task. By default only tasks that ask for packages do.
+    pub cipd: bool,
+    /// Let tasks ask for expirations and timeouts of 1 to 29 seconds too, as in the Python server's time.
+    pub short_timeouts: bool,
+    /// Most polls that wait for a task at once; further bots are told when to come back. Default: what the
+    /// limit of open files leaves.
+    pub parked_polls_max: Option<usize>,
 }
 
 /// Bots, and the tasks for them.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// One or more; each is a pool of its own.
@@ -79,7 +91,7 @@ fn task_realm() -> String {
     "phalanx:tasks".to_owned()
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     #[default]
@@ -88,7 +100,7 @@ pub enum Order {
 }
 
 /// What holds for some bots. Without ids and prefixes: for all bots of no other group.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BotGroup {
     /// Ids, or expressions such as `bot{1..9}`. A bot `host--x` is in the group of `host`.
@@ -107,7 +119,7 @@ pub struct BotGroup {
 }
 
 /// One way to show who one is.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BotAuth {
     pub require_luci_machine_token: bool,
@@ -118,7 +130,7 @@ pub struct BotAuth {
 }
 
 /// Where packages come from.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultCipd {
     pub server: String,

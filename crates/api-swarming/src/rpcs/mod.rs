@@ -1,6 +1,6 @@
 //! The calls of clients, by the names of the wire.
 
-mod bots;
+pub(crate) mod bots;
 mod swarming;
 mod tasks;
 
@@ -36,9 +36,8 @@ impl Methods for Rpcs {
                 }
             };
         }
-        let caller = || self.0.caller(headers);
         match service {
-            "swarming.v2.Tasks" => methods!(caller()?,
+            "swarming.v2.Tasks" => methods!(self.0.caller(headers).await?,
                 "GetResult" => tasks::get_result,
                 "BatchGetResult" => tasks::batch_get_result,
                 "GetRequest" => tasks::get_request,
@@ -51,7 +50,7 @@ impl Methods for Rpcs {
                 "CancelTasks" => tasks::cancel_tasks,
                 "CountTasks" => tasks::count_tasks,
             ),
-            "swarming.v2.Bots" => methods!(caller()?,
+            "swarming.v2.Bots" => methods!(self.0.caller(headers).await?,
                 "GetBot" => bots::get_bot,
                 "DeleteBot" => bots::delete_bot,
                 "ListBotEvents" => bots::list_bot_events,
@@ -61,7 +60,7 @@ impl Methods for Rpcs {
                 "CountBots" => bots::count_bots,
                 "GetBotDimensions" => bots::get_bot_dimensions,
             ),
-            "swarming.v2.Swarming" => methods!(caller()?,
+            "swarming.v2.Swarming" => methods!(self.0.caller(headers).await?,
                 "GetDetails" => swarming::get_details,
                 "GetToken" => swarming::get_token,
                 "GetPermissions" => swarming::get_permissions,

@@ -37,7 +37,7 @@ pub(super) async fn get_token(
     (): (),
 ) -> Result<BootstrapToken, Status> {
     needs(caller, Role::Admin, "swarming.pools.createBot", "")?;
-    Ok(BootstrapToken { bootstrap_token: server.bootstrap_token(caller) })
+    Ok(BootstrapToken { bootstrap_token: server.bootstrap_token() })
 }
 
 pub(super) async fn get_permissions(

@@ -11,7 +11,7 @@ pub mod hash;
 pub mod name;
 pub mod new_task;
 pub mod path;
-mod properties;
+pub mod properties;
 pub mod requests;
 pub mod task;
 pub mod task_id;

@@ -64,6 +64,13 @@ pub(super) fn check(
 }
 
 /// The typed form of properties that passed [`check`].
+/// What was stored of checked properties.
+pub fn stored(properties: TaskProperties) -> Properties {
+    // What was checked once is parsed again.
+    let filter = Filter::of_task(&properties.dimensions).unwrap_or_default();
+    convert(properties, filter)
+}
+
 pub(super) fn convert(properties: TaskProperties, filter: Filter) -> Properties {
     let seconds = |seconds: i32| u32::try_from(seconds).unwrap_or_default();
     let mut out = Properties {

@@ -111,6 +111,7 @@ impl Engine {
                 attempt: running.attempt,
                 token: token::derive(&self.config.token_key, *id, running.attempt, &name, session),
                 queue,
+                slice: running.slice,
                 timeout_ms,
                 lease_ms,
             });

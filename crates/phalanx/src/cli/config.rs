@@ -25,6 +25,7 @@ impl Config {
     pub fn run(self, file: File) -> anyhow::Result<()> {
         let Verb::Show { json } = self.verb;
         let shown = File {
+            swarming: file.swarming.clone(),
             server: parsed::<ServerFlags>().over(file.server),
             runner: parsed::<RunnerFlags>().over(file.runner),
         };

@@ -85,7 +85,8 @@ impl Local {
         section.behind_proxy = None;
         let deadline = std::time::Instant::now() + STARTING_MAX;
         let server = loop {
-            match crate::server::start(&section, crate::server::StoreKind::Sqlite).await {
+            let kind = crate::server::StoreKind::Sqlite;
+            match crate::server::start(&section, &file.swarming, kind).await {
                 Ok(server) => break server,
                 // Another command has it: it is about to serve, or to end.
                 Err(error) if error.is::<crate::server::LockedError>() => {

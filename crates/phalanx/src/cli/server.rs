@@ -18,7 +18,7 @@ impl Server {
     pub async fn run(self, file: File) -> anyhow::Result<()> {
         let section = self.flags.over(file.server);
         let kind = if self.null_store { StoreKind::Null } else { StoreKind::Sqlite };
-        let server = crate::server::start(&section, kind).await?;
+        let server = crate::server::start(&section, &file.swarming, kind).await?;
         server.announce()?;
         announce(&server, &section.data_directory);
         let signal = wait_for_stop().await;

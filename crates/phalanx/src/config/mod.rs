@@ -6,6 +6,7 @@ mod server;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use api_swarming::config::toml::Swarming;
 use serde::{Deserialize, Serialize};
 
 pub use runner::{RunnerFlags, RunnerSection};
@@ -17,6 +18,8 @@ pub use server::{ServerFlags, ServerSection};
 pub struct File {
     pub server: ServerSection,
     pub runner: RunnerSection,
+    /// The door of Swarming's clients and bots.
+    pub swarming: Swarming,
 }
 
 /// Reads the file that is named, or `phalanx.toml` in the working directory when there is one.

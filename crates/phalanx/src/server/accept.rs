@@ -1,7 +1,7 @@
 //! The accept loop: ours, because the timers of slow clients and the behaviour without file descriptors are.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::config::ServerSection;
 
 pub struct Doors {
     pub executor: api_executor::Door,
+    pub swarming: api_swarming::Door,
     pub rest: axum::Router,
     pub hosts: Hosts,
 }
@@ -55,7 +56,7 @@ impl Hosts {
 }
 
 /// Connections at once; the rest wait in the kernel's queue. Leaves files for the store and the logs.
-fn connections_max() -> usize {
+pub fn connections_max() -> usize {
     let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
     let files = limit.map_or(1024, |(soft, _)| soft) as usize;
     files.saturating_sub(256).max(64)
@@ -64,6 +65,8 @@ fn connections_max() -> usize {
 /// The headers of a request must be here in this time, also on a connection that is kept open.
 const HEADER_TIME: Duration = Duration::from_secs(75);
 const FIRST_BYTE_TIME: Duration = Duration::from_secs(10);
+/// The body of a request must be here in this time.
+const BODY_TIME: Duration = Duration::from_secs(120);
 const TLS_TIME: Duration = Duration::from_secs(10);
 
 pub fn tls(section: &ServerSection) -> anyhow::Result<Option<TlsAcceptor>> {
@@ -110,17 +113,18 @@ pub async fn run(
         tokio::spawn(async move {
             let _permit = permit;
             let _ = stream.set_nodelay(true);
+            let from = stream.peer_addr().ok().map(|address| address.ip());
             // Whoever connects and says nothing must not hold a place for long.
             if !matches!(tokio::time::timeout(FIRST_BYTE_TIME, stream.readable()).await, Ok(Ok(())))
             {
                 return;
             }
             match tls {
-                None => serve_io(stream, doors, false, stop).await,
+                None => serve_io(stream, doors, false, from, stop).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(TLS_TIME, tls.accept(stream)).await
                     {
-                        serve_io(stream, doors, true, stop).await;
+                        serve_io(stream, doors, true, from, stop).await;
                     }
                 }
             }
@@ -128,8 +132,13 @@ pub async fn run(
     }
 }
 
-async fn serve_io<S>(stream: S, doors: Arc<Doors>, tls: bool, stop: CancellationToken)
-where
+async fn serve_io<S>(
+    stream: S,
+    doors: Arc<Doors>,
+    tls: bool,
+    from: Option<IpAddr>,
+    stop: CancellationToken,
+) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -137,7 +146,7 @@ where
         if tls {
             request.extensions_mut().insert(web::OverTls);
         }
-        async move { Ok::<_, Infallible>(answer(&doors, request).await) }
+        async move { Ok::<_, Infallible>(answer(&doors, request, from).await) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
@@ -157,7 +166,35 @@ where
     }
 }
 
-async fn answer(doors: &Doors, request: Request<Incoming>) -> Response<api_executor::Body> {
+/// The whole body at once: these calls are small, but for the output of tasks.
+async fn swarming(
+    doors: &Doors,
+    request: Request<Incoming>,
+    from: Option<IpAddr>,
+) -> Response<api_executor::Body> {
+    let (parts, body) = request.into_parts();
+    let body = http_body_util::Limited::new(body, api_swarming::Door::REQUEST_BYTES).collect();
+    let response = match tokio::time::timeout(BODY_TIME, body).await {
+        Err(_) => {
+            let mut response = Response::new("the request did not arrive in time\n".into());
+            *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+            response
+        }
+        Ok(Ok(body)) => doors.swarming.handle(parts, body.to_bytes(), from).await,
+        Ok(Err(error)) => {
+            let mut response = Response::new(format!("read the request: {error}\n").into());
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        }
+    };
+    response.map(api_executor::full)
+}
+
+async fn answer(
+    doors: &Doors,
+    request: Request<Incoming>,
+    from: Option<IpAddr>,
+) -> Response<api_executor::Body> {
     if !doors.hosts.allow(&request) {
         let text = "this server is not known by that name; add it with --host\n";
         let mut response = Response::new(api_executor::full(text));
@@ -166,6 +203,9 @@ async fn answer(doors: &Doors, request: Request<Incoming>) -> Response<api_execu
     }
     if api_executor::Door::serves(request.uri().path()) {
         return doors.executor.handle(request).await;
+    }
+    if api_swarming::Door::serves(request.uri().path()) {
+        return swarming(doors, request, from).await;
     }
     let response = match doors.rest.clone().oneshot(request.map(axum::body::Body::new)).await {
         Ok(response) => response,

@@ -3,6 +3,7 @@
 mod accept;
 mod data;
 mod pages;
+mod swarming;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Server {
     stop: CancellationToken,
     accepting: tokio::task::JoinHandle<()>,
     scheme: &'static str,
+    swarming: api_swarming::Door,
 }
 
 impl Server {
@@ -37,6 +39,7 @@ impl Server {
     /// Answers what waits, writes what is open, and returns.
     pub async fn stop(self) {
         self.dispatcher.stop().await;
+        self.swarming.flush();
         self.stop.cancel();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.accepting).await;
         self.data.forget_live_server();
@@ -52,7 +55,11 @@ pub enum StoreKind {
 }
 
 /// Starts a server on a data directory that nobody else uses.
-pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<Server> {
+pub async fn start(
+    section: &ServerSection,
+    of_swarming: &api_swarming::config::toml::Swarming,
+    store: StoreKind,
+) -> anyhow::Result<Server> {
     refuse_open_door(section)?;
     raise_file_limit();
     let data = Arc::new(DataDirectory::open(&section.data_directory)?);
@@ -60,7 +67,7 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     let cas = Arc::new(blobs::Cas::open(&data.path("blobs"))?);
     let step_cache = Arc::new(campaign::StepCache::open(&data.path("step-cache"))?);
     let repositories = Arc::new(codehost::git::Repositories::open(&data.path("repositories"))?);
-    let store::Sqlite { jobs, reader, campaigns } = store::open_sqlite(&data.path(""))?;
+    let store::Sqlite { jobs, reader, campaigns, fleet } = store::open_sqlite(&data.path(""))?;
     let (writer, reader): (Box<dyn Store>, Arc<dyn Reader>) = match store {
         StoreKind::Sqlite => (Box::new(jobs), Arc::new(reader)),
         StoreKind::Null => (Box::new(dispatcher::NullStore), Arc::new(dispatcher::NullStore)),
@@ -112,6 +119,16 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
         loopback,
     );
     let graphql = Arc::new(api_graphql::Door::new(service.clone(), &token));
+    let swarming = swarming::door(swarming::Wiring {
+        settings: of_swarming,
+        dispatcher: dispatcher.clone(),
+        fleet: Box::new(fleet),
+        graphql: graphql.clone(),
+        runner_token: runner_token.clone(),
+        open: loopback,
+        url: section.external_url.clone().unwrap_or_else(own_url),
+        key: data.secret_key()?,
+    })?;
     let rest = api_rest::router(Arc::new(api_rest::Door {
         dispatcher: dispatcher.clone(),
         cas,
@@ -123,9 +140,10 @@ pub async fn start(section: &ServerSection, store: StoreKind) -> anyhow::Result<
     }));
     let pages = web::router(Arc::new(pages::Pages { graphql: graphql.clone() }));
     let rest = rest.merge(api_graphql::router(graphql)).merge(pages);
-    let doors = accept::Doors { executor, rest, hosts: accept::Hosts::new(section, address) };
+    let hosts = accept::Hosts::new(section, address);
+    let doors = accept::Doors { executor, swarming: swarming.clone(), rest, hosts };
     let accepting = tokio::spawn(accept::run(listener, tls, Arc::new(doors), stop.clone()));
-    Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme })
+    Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme, swarming })
 }
 
 /// The store failed. Nothing was acknowledged since; what is on the disk decides at the next start (I36).

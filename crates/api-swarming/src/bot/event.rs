@@ -1,0 +1,52 @@
+//! `event`: what a bot tells of itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::ops::LoseOp;
+use fleet::{Health, Task, Update};
+use http::Response;
+use model::RunnerName;
+
+use super::check::{self, Call};
+use super::task::Event;
+use super::wire::{BotRequest, Empty};
+use super::{BotCaller, json, read};
+use crate::prpc::Status;
+use crate::server::{Server, now};
+
+pub(super) async fn handle(
+    server: &Arc<Server>,
+    caller: &BotCaller,
+    body: &[u8],
+) -> Result<Response<Bytes>, Status> {
+    let request: BotRequest = read(body)?;
+    let kind = Event::parse(request.event.as_deref(), request.request_uuid.as_deref())?;
+    let message = request.message.clone().unwrap_or_default();
+    let has_state = request.state.as_ref().is_some_and(|state| !state.is_empty());
+    let config = server.config();
+    let group = config.bots.find(check::bot_id(&request)?);
+    let checked = check::check(request, Call::Event, group)?;
+    let runner = RunnerName::new(&checked.bot_id);
+    let stops = matches!(kind, Event::Shutdown | Event::Rebooting);
+    if stops {
+        let why = format!("the bot said {}", kind.as_str());
+        server.dispatcher.lose_runner(LoseOp { runner: runner.clone(), why }).await;
+    }
+    let before = server.fleet.get(&runner);
+    let lost = before.and_then(|seen| seen.record.task.as_ref().map(|(id, _)| *id));
+    let state = serde_json::Value::Object(checked.state).to_string();
+    let update = Update {
+        message: message.into(),
+        state: has_state.then(|| state.into()),
+        version: Some(checked.version.as_str().into()).filter(|v: &Arc<str>| !v.is_empty()),
+        address: Some(caller.address.clone()),
+        identity: Some(caller.identity.into()),
+        health: if kind == Event::Shutdown { Health::Dead } else { Health::Unchanged },
+        task: if stops { Task::Clear } else { Task::Unchanged },
+        about: lost.filter(|_| stops),
+        ..Update::new(kind.as_str())
+    };
+    server.fleet.update(&runner, update, now());
+    json(&Empty {})
+}

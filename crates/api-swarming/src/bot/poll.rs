@@ -1,0 +1,281 @@
+//! `poll`: a bot asks what to do, and waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatcher::{GrantedJob, Poll, PollReply};
+use engine::ops::{LoseOp, RegisterOp, RegisterOutcome, RunnerSpec};
+use fleet::{Health, Idleness, Seen, Task, Update};
+use http::Response;
+use model::{Dimensions, RunnerName, Session};
+use prost::Message;
+use rand::RngExt;
+
+use super::check::{self, Call, Checked};
+use super::manifest::{Facts, manifest};
+use super::wire::{BotRequest, Command, PollResponse};
+use super::{BotCaller, json, read};
+use crate::config::BotGroup;
+use crate::proto::stored::{BotFacts, StoredTask};
+use crate::prpc::{Code, Status};
+use crate::server::{Server, now};
+use crate::tasks::TERMINATION_QUEUE;
+use crate::validate::fill::dimension_pairs;
+use crate::validate::task::ServiceAccount;
+use crate::validate::{TaskId, properties};
+
+/// How long a poll waits. Bots give up on a reply after 60 seconds of silence.
+const WAIT: Duration = Duration::from_secs(45);
+
+pub(super) async fn handle(
+    server: &Arc<Server>,
+    caller: &BotCaller,
+    body: &[u8],
+) -> Result<Response<Bytes>, Status> {
+    let request: BotRequest = read(body)?;
+    let (uuid, session) = (request.request_uuid.clone(), request.session.clone());
+    let config = server.config();
+    let group = config.bots.find(check::bot_id(&request)?);
+    let mut checked = check::check(request, Call::Poll, group)?;
+    let runner = RunnerName::new(&checked.bot_id);
+    let sleep = |seconds: f64, quarantined: bool| {
+        respond(Command::Sleep { duration: seconds, quarantined })
+    };
+    let dimensions = match dimensions(&checked) {
+        Ok(dimensions) => dimensions,
+        Err(why) => {
+            checked.quarantined.get_or_insert(why);
+            None
+        }
+    };
+    let session = match server.session(&runner, session.as_deref()) {
+        Ok(session) => session,
+        Err(why) => {
+            let update = Update { message: why.into(), ..Update::new("request_restart") };
+            server.fleet.update(&runner, update, now());
+            return respond(Command::BotRestart { message: why });
+        }
+    };
+    let told = Told { server, caller, checked: &checked, dimensions: &dimensions, session };
+    // An outdated bot is brought up to date before anything of it is believed.
+    if let Some(version) = server.bot_version()
+        && version != checked.version
+    {
+        let message = format!("Updating to {version}");
+        told.event("request_update", &message, Task::Clear, Idleness::Unchanged);
+        server.idle(&runner).await;
+        return respond(Command::Update { version: &version });
+    }
+    if checked.quarantined.is_some() || checked.maintenance.is_some() {
+        told.event("request_sleep", "", Task::Clear, Idleness::Idle);
+        server.idle(&runner).await;
+        return match checked.quarantined.is_some() {
+            true => sleep(rand::rng().random_range(60.0..240.0), true),
+            false => sleep(rand::rng().random_range(10.0..60.0), false),
+        };
+    }
+    if config.settings.force_bots_to_sleep {
+        told.event("request_sleep", "", Task::Clear, Idleness::Idle);
+        server.idle(&runner).await;
+        return sleep(60.0, true);
+    }
+    let Some(dimensions) = &dimensions else {
+        return sleep(60.0, true);
+    };
+    let seen = told.event("bot_polling", "", Task::Clear, Idleness::Idle);
+    register(server, &runner, session, dimensions).await?;
+    // A bot that does not name its polls cannot ask for the same again.
+    let poll = uuid.filter(|uuid| !uuid.is_empty()).map_or_else(rand::random, |uuid| {
+        let hash = blake3::hash(uuid.as_bytes());
+        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight of thirty-two bytes"))
+    });
+    let permit = server.parked.try_acquire().ok();
+    let wait = if permit.is_some() { WAIT } else { Duration::ZERO };
+    let poll = Poll {
+        runner: runner.clone(),
+        session: Session(session),
+        poll: poll.max(1),
+        want: 1,
+        facts: Some(facts(&seen, &checked).encode_to_vec().into()),
+        idle: true,
+    };
+    let reply = server.dispatcher.poll(poll, wait).await;
+    drop(permit);
+    match reply {
+        PollReply::Jobs(jobs) => match jobs.into_iter().next() {
+            Some(job) => run(server, &told, group, &runner, job),
+            // Whoever waited comes back at once, the others when there may be room.
+            None if wait.is_zero() => {
+                let most = f64::from(config.settings.max_bot_sleep_secs.max(1));
+                sleep(rand::rng().random_range(most / 2.0..=most), false)
+            }
+            None => sleep(0.0, false),
+        },
+        PollReply::UnknownRunner => sleep(1.0, false),
+        PollReply::SessionSuperseded => {
+            respond(Command::BotRestart { message: "another process speaks for this bot" })
+        }
+    }
+}
+
+fn respond(command: Command<'_>) -> Result<Response<Bytes>, Status> {
+    json(&PollResponse { command, session: None })
+}
+
+/// What the bot offers. `None` when it said nothing usable.
+fn dimensions(checked: &Checked) -> Result<Option<Dimensions>, String> {
+    let Some(said) = &checked.dimensions else { return Ok(None) };
+    let mut dimensions = Dimensions::default();
+    for (key, values) in said {
+        for value in values {
+            dimensions.add(key, value).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(Some(dimensions))
+}
+
+/// What one poll says of its bot.
+struct Told<'a> {
+    server: &'a Server,
+    caller: &'a BotCaller,
+    checked: &'a Checked,
+    dimensions: &'a Option<Dimensions>,
+    session: u64,
+}
+
+impl Told<'_> {
+    fn event(&self, kind: &'static str, message: &str, task: Task, idleness: Idleness) -> Seen {
+        let checked = self.checked;
+        let message = match message {
+            "" => checked.maintenance.as_deref().or(checked.quarantined.as_deref()).unwrap_or(""),
+            message => message,
+        };
+        let update = Update {
+            message: message.into(),
+            dimensions: self.dimensions.clone(),
+            state: Some(serde_json::Value::Object(checked.state.clone()).to_string().into()),
+            version: Some(checked.version.as_str().into()),
+            address: Some(self.caller.address.clone()),
+            identity: Some(self.caller.identity.into()),
+            quarantined: Some(checked.quarantined.as_deref().map(Into::into)),
+            maintenance: Some(checked.maintenance.as_deref().map(Into::into)),
+            session: Some(self.session),
+            terminated_by: Some(None),
+            health: Health::Alive,
+            idleness,
+            task,
+            frequent: matches!(kind, "bot_polling" | "request_sleep"),
+            ..Update::new(kind)
+        };
+        self.server.fleet.update(&RunnerName::new(&checked.bot_id), update, now()).1
+    }
+}
+
+fn facts(seen: &Seen, checked: &Checked) -> BotFacts {
+    BotFacts {
+        dimensions: checked.dimensions.as_ref().map(dimension_pairs).unwrap_or_default(),
+        version: checked.version.clone(),
+        idle_since_ms: seen
+            .record
+            .idle_since
+            .and_then(|at| i64::try_from(at.0).ok())
+            .unwrap_or_default(),
+    }
+}
+
+async fn register(
+    server: &Server,
+    runner: &RunnerName,
+    session: u64,
+    dimensions: &Dimensions,
+) -> Result<(), Status> {
+    let pools = dimensions.iter().filter(|(key, _)| *key == "pool").flat_map(|(_, pools)| pools);
+    let queues = pools.map(|pool| Arc::from(pool.as_str()));
+    let spec = RunnerSpec {
+        name: runner.clone(),
+        session: Session(session),
+        queues: queues.chain([Arc::from(TERMINATION_QUEUE)]).collect(),
+        dimensions: dimensions.clone(),
+        slots: 1,
+        keep: true,
+    };
+    if server.dispatcher.is_registered(&spec) {
+        return Ok(());
+    }
+    match server.dispatcher.register(RegisterOp { runner: spec }).await {
+        RegisterOutcome::Registered => Ok(()),
+        RegisterOutcome::SessionSuperseded => {
+            Err(Status::new(Code::FailedPrecondition, "another process speaks for this bot"))
+        }
+        RegisterOutcome::Refused { what } => Err(Status::invalid(what)),
+    }
+}
+
+/// Tells a bot what it was given.
+fn run(
+    server: &Server,
+    told: &Told<'_>,
+    group: &BotGroup,
+    runner: &RunnerName,
+    job: GrantedJob,
+) -> Result<Response<Bytes>, Status> {
+    let payload = match job.payload {
+        Some(payload) => Some(payload),
+        None => server.dispatcher.payload(job.lease.job)?,
+    };
+    let stored = payload.and_then(|payload| StoredTask::decode(&payload[..]).ok());
+    let task = stored.as_ref().and_then(|stored| stored.request.as_ref());
+    let id = task.and_then(|request| TaskId::parse(&request.task_id).ok());
+    let (Some(stored), Some(request), Some(id)) = (&stored, task, id) else {
+        // A job of another door, for which this bot is no hand. Its lease ends with the bot's next poll.
+        tracing::error!("job {} in a pool of bots is no task", job.lease.job);
+        return respond(Command::Sleep { duration: 1.0, quarantined: false });
+    };
+    server.began(id, &job.lease);
+    let wire_id = u64::try_from(id.number()).unwrap_or_default();
+    let set = Task::Set(wire_id, request.name.as_str().into());
+    if &*job.lease.queue == TERMINATION_QUEUE {
+        told.event("bot_terminate", "", set, Idleness::Busy);
+        return respond(Command::Terminate { task_id: &id.run() });
+    }
+    told.event("request_task", "", set, Idleness::Busy);
+    let slice = request.task_slices.get(job.lease.slice as usize);
+    let of_slice = slice.and_then(|slice| slice.properties.clone()).unwrap_or_default();
+    let of_slice = properties::stored(of_slice);
+    let account = match request.service_account.as_str() {
+        "" | "none" => ServiceAccount::None,
+        "bot" => ServiceAccount::Bot,
+        address => ServiceAccount::Email(address.to_owned()),
+    };
+    let caches = match of_slice.caches.is_empty() {
+        true => BTreeMap::new(),
+        false => server.cache_sizes(runner),
+    };
+    let manifest = manifest(
+        server.manifest_shape(),
+        &of_slice,
+        &Facts {
+            task: id,
+            bot_id: runner.as_str(),
+            bot_dimensions: told.checked.dimensions.as_ref().unwrap_or(&BTreeMap::new()),
+            bot_authenticated_as: told.caller.identity,
+            server_url: &server.url,
+            realm: (!request.realm.is_empty()).then_some(request.realm.as_str()),
+            system_service_account: group.system_service_account.as_deref(),
+            service_account: &account,
+            secret: Some(&stored.secret[..]).filter(|secret| !secret.is_empty()),
+            cache_sizes: &caches,
+        },
+    );
+    respond(Command::Run { manifest: &manifest })
+}
+
+impl Server {
+    /// The bot says that it does nothing, and shall not be given anything either.
+    async fn idle(&self, runner: &RunnerName) {
+        let why = "the bot asked for other work".to_owned();
+        self.dispatcher.lose_runner(LoseOp { runner: runner.clone(), why }).await;
+    }
+}

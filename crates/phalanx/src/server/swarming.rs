@@ -1,0 +1,120 @@
+//! Wiring of the door for Swarming's clients and bots.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use api_swarming::archive::{self, Identity};
+use api_swarming::config::toml::Swarming;
+use api_swarming::config::{Config, files, toml};
+use api_swarming::validate::new_task::{MIN_TIMEOUT_SECS, OLD_MIN_TIMEOUT_SECS};
+use api_swarming::{Access, Caller, Door, Parts, Role};
+use dispatcher::{Clock, Dispatcher, SystemClock};
+use fleet::{Fleet, FleetStore};
+use futures::FutureExt;
+
+pub struct Wiring<'a> {
+    pub settings: &'a Swarming,
+    pub dispatcher: Dispatcher,
+    pub fleet: Box<dyn FleetStore>,
+    pub graphql: Arc<api_graphql::Door>,
+    pub runner_token: String,
+    pub open: bool,
+    pub url: String,
+    pub key: [u8; 32],
+}
+
+pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
+    let Wiring { settings, dispatcher, fleet, graphql, runner_token, open, url, key } = wiring;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let archive = match &settings.bot {
+        None => None,
+        Some(path) => {
+            let identity = Identity { server: &url, server_version: &version, bot_config: None };
+            let archive = archive::build(archive::load(path)?, identity)?;
+            tracing::info!("bots are to be version {}", archive.version);
+            Some(archive)
+        }
+    };
+    let fleet = Fleet::load(fleet, SystemClock::default().now().wall)?;
+    let min_timeout_secs =
+        if settings.short_timeouts { OLD_MIN_TIMEOUT_SECS } else { MIN_TIMEOUT_SECS };
+    let door = Door::new(Parts {
+        dispatcher,
+        fleet: Arc::new(fleet),
+        config: config(settings)?,
+        access: Access {
+            open,
+            of_token: Box::new(move |token| {
+                let graphql = graphql.clone();
+                async move { caller(&graphql, &token).await }.boxed()
+            }),
+            bot_token: runner_token,
+        },
+        url,
+        version,
+        min_timeout_secs,
+        parked_polls_max: settings.parked_polls_max.unwrap_or_else(parked_polls_max),
+        archive,
+        without_cipd: !settings.cipd,
+        key,
+    })?;
+    Ok(door)
+}
+
+/// A part of what the limit of open files allows: the rest is for clients, the store and the logs.
+fn parked_polls_max() -> usize {
+    super::accept::connections_max() * 4 / 5
+}
+
+async fn caller(graphql: &api_graphql::Door, token: &str) -> Option<Caller> {
+    let caller = graphql.caller(token).await.ok()??;
+    let role = match caller.role {
+        campaign::site::Role::Admin => Role::Admin,
+        campaign::site::Role::User => Role::User,
+        campaign::site::Role::Reader => Role::Viewer,
+    };
+    Some(Caller { identity: format!("user:{}", caller.name), role })
+}
+
+/// What `phalanx.toml` says, or upstream's files that it names.
+fn config(settings: &Swarming) -> anyhow::Result<Config> {
+    let config = match &settings.config_directory {
+        Some(directory) => upstream(directory)?,
+        None if settings.pool.is_empty() && settings.bot_group.is_empty() => Config::on_demand(),
+        None => toml::resolve("phalanx.toml", settings.clone(), &BTreeMap::new())
+            .map_err(|mistakes| crate::cli::BadInput(mistakes.to_string()))?,
+    };
+    for ignored in &config.ignored {
+        tracing::warn!("{ignored}");
+    }
+    Ok(config)
+}
+
+fn upstream(directory: &Path) -> anyhow::Result<Config> {
+    let read = |name: &str| -> anyhow::Result<String> {
+        let path = directory.join(name);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            text => text.with_context(|| format!("read `{}`", path.display())),
+        }
+    };
+    let mut scripts = BTreeMap::new();
+    if let Ok(entries) = fs::read_dir(directory.join("scripts")) {
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".py") {
+                scripts.insert(name.clone(), read(&format!("scripts/{name}"))?);
+            }
+        }
+    }
+    let (settings, bots, pools) = (read("settings.cfg")?, read("bots.cfg")?, read("pools.cfg")?);
+    let texts = files::Files { settings: &settings, bots: &bots, pools: &pools, scripts };
+    files::read(&texts).map_err(|mistakes| {
+        let shown = directory.display();
+        crate::cli::BadInput(format!("the configuration in `{shown}` is wrong:\n{mistakes}")).into()
+    })
+}
