@@ -94,7 +94,8 @@ async fn list(server: &Server, request: &request::Parts) -> Result<Value, Status
         is_busy: three("is_busy")?,
     };
     let limit = requests::limit(limit)?;
-    let (items, cursor) = bots::page(server, &filter, get("cursor").unwrap_or_default(), limit)?;
+    let after = bots::after(get("cursor").unwrap_or_default())?;
+    let (items, cursor) = bots::page(server, &filter, after.as_ref(), limit);
     let mut out = json!({
         "now": time(Some(&wall(now()))),
         "death_timeout": server.config().settings.bot_death_timeout_secs.to_string(),

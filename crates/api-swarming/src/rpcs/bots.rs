@@ -16,9 +16,10 @@ use crate::proto::swarming::{
 };
 use crate::prpc::Status;
 use crate::server::{Caller, Role, Server, now};
-use crate::tasks::find::{self, Cursor};
+use crate::tasks::find;
 use crate::tasks::terminate;
 use crate::tasks::view::{TaskView, wall};
+use crate::validate::cursor::Cursor;
 use crate::validate::requests::{self, TimeRange};
 use crate::validate::text::quote;
 use crate::validate::{Filter, TaskId};
@@ -96,7 +97,7 @@ pub(super) async fn get_bot(
     let query =
         EventQuery { runner: name, at: WallMs(0)..WallMs(u64::MAX), before: None, limit: 1 };
     let last = server.fleet.store().events(&query)?.pop();
-    let (_, last) = last.ok_or_else(|| Status::not_found(format!("{} not found", quote(id))))?;
+    let (_, last) = last.ok_or_else(|| Status::not_found(format!("no such bot: {id}")))?;
     Ok(BotInfo {
         bot_id: id.to_owned(),
         external_ip: last.address.to_string(),
@@ -142,10 +143,7 @@ pub(super) async fn list_bot_events(
 ) -> Result<BotEventsResponse, Status> {
     let search = requests::list_bot_events(&request)?;
     needs(caller, Role::Viewer, LIST, &of_bot(search.bot))?;
-    let before = match Cursor::read("ListBotEvents", &request.cursor)? {
-        Some(cursor) => Some(cursor.number()?),
-        None => None,
-    };
+    let before = Cursor::number("ListBotEvents", &request.cursor)?;
     let query = EventQuery {
         runner: RunnerName::new(search.bot),
         at: within(&search.time),
@@ -187,8 +185,7 @@ pub(super) async fn list_bot_tasks(
     let by_creation = asked.sort == SortQuery::QueryCreatedTs;
     let created = if by_creation { &asked.time } else { &any };
     let search = find::of_bot(asked.bot, asked.state, created);
-    let (mut views, cursor) =
-        find::page(server, "ListBotTasks", search, &request.cursor, asked.limit)?;
+    let (mut views, cursor) = find::page(server, "ListBotTasks", search, asked.after, asked.limit)?;
     // The one that it runs now is its newest; no index has it before it ends.
     let running = matches!(
         asked.state,
@@ -271,18 +268,22 @@ impl BotFilter {
 pub(crate) fn page(
     server: &Server,
     filter: &BotFilter,
-    cursor: &str,
+    after: Option<&RunnerName>,
     limit: u32,
-) -> Result<(Vec<BotInfo>, String), Status> {
-    let after = Cursor::read("ListBots", cursor)?.map(|last| RunnerName::new(last.text()));
-    let bots = server.fleet.after(after.as_ref());
+) -> (Vec<BotInfo>, String) {
+    let bots = server.fleet.after(after);
     let items: Vec<BotInfo> =
         bots.iter().filter(|seen| filter.matches(seen)).take(limit as usize).map(info).collect();
     let next = match items.last() {
         Some(last) if items.len() == limit as usize => Cursor::write("ListBots", &last.bot_id),
         _ => String::new(),
     };
-    Ok((items, next))
+    (items, next)
+}
+
+/// The last bot of the page before.
+pub(crate) fn after(cursor: &str) -> Result<Option<RunnerName>, Status> {
+    Ok(Cursor::read("ListBots", cursor)?.map(|last| RunnerName::new(last.text())))
 }
 
 pub(super) async fn list_bots(
@@ -291,6 +292,7 @@ pub(super) async fn list_bots(
     request: BotsRequest,
 ) -> Result<BotInfoListResponse, Status> {
     let limit = requests::limit(request.limit)?;
+    let after = after(&request.cursor)?;
     let dimensions = requests::bot_dimensions(&request.dimensions)?;
     may_list(caller, &dimensions)?;
     let filter = BotFilter {
@@ -300,7 +302,7 @@ pub(super) async fn list_bots(
         is_dead: request.is_dead(),
         is_busy: request.is_busy(),
     };
-    let (items, cursor) = page(server, &filter, &request.cursor, limit)?;
+    let (items, cursor) = page(server, &filter, after.as_ref(), limit);
     let death_timeout = server.config().settings.bot_death_timeout_secs;
     Ok(BotInfoListResponse {
         cursor,

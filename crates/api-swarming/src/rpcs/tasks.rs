@@ -182,7 +182,7 @@ pub(super) async fn list_tasks(
     let search = requests::list_tasks(&request)?;
     may_list(caller, &search, Role::Viewer, "swarming.pools.listTasks")?;
     let (views, cursor) =
-        find::page(server, "ListTasks", find::job_search(&search), &request.cursor, search.limit)?;
+        find::page(server, "ListTasks", find::job_search(&search), search.after, search.limit)?;
     let items = views.iter().map(|view| view.result(server, request.include_performance_stats));
     Ok(TaskListResponse { cursor, items: items.collect::<Result<_, _>>()?, now: Some(wall(now())) })
 }
@@ -196,7 +196,7 @@ pub(super) async fn list_task_requests(
     may_list(caller, &search, Role::Viewer, "swarming.pools.listTasks")?;
     let found = find::job_search(&search);
     let (views, cursor) =
-        find::page(server, "ListTaskRequests", found, &request.cursor, search.limit)?;
+        find::page(server, "ListTaskRequests", found, search.after, search.limit)?;
     let items = views.iter().map(TaskView::shown_request).collect();
     Ok(TaskRequestsResponse { cursor, items, now: Some(wall(now())) })
 }
@@ -227,7 +227,7 @@ pub(super) async fn cancel_tasks(
     let search = requests::cancel_tasks(&request)?;
     may_list(caller, &search, Role::User, "swarming.pools.cancelTask")?;
     let found = find::job_search(&search);
-    let (views, cursor) = find::page(server, "CancelTasks", found, &request.cursor, search.limit)?;
+    let (views, cursor) = find::page(server, "CancelTasks", found, search.after, search.limit)?;
     let matched = i32::try_from(views.len()).unwrap_or(i32::MAX);
     // Together, so that a commit carries many of them.
     let all = views.iter().map(|view| cancel::cancel(server, view, request.kill_running));

@@ -1,9 +1,7 @@
-//! Lists of tasks, and how a page leads to the next.
+//! Lists of tasks.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dispatcher::{JobSearch, JobStanding};
 use model::RunnerName;
 
@@ -11,6 +9,7 @@ use super::view::TaskView;
 use crate::proto::swarming::StateQuery;
 use crate::prpc::Status;
 use crate::server::Server;
+use crate::validate::cursor::Cursor;
 use crate::validate::requests::{TaskSearch, TimeRange};
 use crate::validate::{Filter, TaskId};
 
@@ -86,11 +85,10 @@ pub(crate) fn page(
     server: &Server,
     rpc: &'static str,
     mut search: JobSearch,
-    cursor: &str,
+    after: Option<u64>,
     limit: u32,
 ) -> Result<(Vec<TaskView>, String), Status> {
-    if let Some(last) = Cursor::read(rpc, cursor)? {
-        let last = last.number()?;
+    if let Some(last) = after {
         if !search.wire_ids.contains(&last) {
             let why = "invalid time range: the cursor is outside of the requested time range";
             return Err(Status::invalid(why));
@@ -106,53 +104,4 @@ pub(crate) fn page(
         _ => String::new(),
     };
     Ok((ids.iter().filter_map(|id| views.remove(id)).collect(), next))
-}
-
-/// Where a page ended. Opaque to clients; it names its call, because lists are ordered each in its own way.
-pub(crate) struct Cursor(String);
-
-impl Cursor {
-    pub fn write(rpc: &str, last: &str) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{rpc} {last}"))
-    }
-
-    /// `None` for the first page.
-    pub fn read(rpc: &str, cursor: &str) -> Result<Option<Self>, Status> {
-        if cursor.is_empty() {
-            return Ok(None);
-        }
-        let bad = || Status::invalid("bad pagination cursor");
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
-        let text = String::from_utf8(bytes).map_err(|_| bad())?;
-        match text.split_once(' ') {
-            Some((of, last)) if of == rpc => Ok(Some(Self(last.to_owned()))),
-            _ => Err(bad()),
-        }
-    }
-
-    pub fn text(&self) -> &str {
-        &self.0
-    }
-
-    pub fn number(&self) -> Result<u64, Status> {
-        self.0.parse().map_err(|_| Status::invalid("bad pagination cursor"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_is_only_its_own_calls() {
-        let cursor = Cursor::write("ListTasks", "17");
-        assert_eq!(Cursor::read("ListTasks", &cursor).unwrap().unwrap().number().unwrap(), 17);
-        assert!(Cursor::read("ListTasks", "").unwrap().is_none());
-        for (rpc, cursor) in
-            [("ListBots", cursor.as_str()), ("ListTasks", "?"), ("ListTasks", "Zm9v")]
-        {
-            let Err(status) = Cursor::read(rpc, cursor) else { panic!("{cursor}") };
-            assert_eq!(status.message, "bad pagination cursor");
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! because scripts look at them. Everything here is chosen by strangers: no input makes these functions panic.
 
 pub mod cipd;
+pub mod cursor;
 pub mod dimension;
 pub mod fill;
 pub mod filter;

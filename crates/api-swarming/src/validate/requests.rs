@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use prost_types::Timestamp;
 
+use super::cursor::Cursor;
 use super::filter::Filter;
 use super::task_id::{EPOCH_MS, TaskId};
 use crate::proto::swarming::{
@@ -118,6 +119,8 @@ pub struct TaskSearch {
     pub tags: Filter,
     /// 0 for all.
     pub limit: u32,
+    /// The last task of the page before.
+    pub after: Option<u64>,
 }
 
 fn search(
@@ -127,6 +130,7 @@ fn search(
     end: Option<&Timestamp>,
     state: i32,
     limit: u32,
+    (rpc, cursor): (&str, &str),
 ) -> Result<TaskSearch, Status> {
     if sort != SortQuery::QueryCreatedTs as i32 {
         let name = SortQuery::try_from(sort)
@@ -134,10 +138,11 @@ fn search(
         let why = format!("sort order \"{name}\" is not supported currently, open a bug if needed");
         return Err(Status::invalid(why));
     }
+    let after = Cursor::number(rpc, cursor)?;
     let tags =
         Filter::of_tags(tags).map_err(|why| Status::invalid(format!("invalid tags: {why}")))?;
     let created = created_range(start, end)?;
-    Ok(TaskSearch { created, state: state_query(state)?, tags, limit })
+    Ok(TaskSearch { created, state: state_query(state)?, tags, limit, after })
 }
 
 /// Upstream's server crashes on a number that means nothing.
@@ -146,15 +151,15 @@ fn state_query(state: i32) -> Result<StateQuery, Status> {
 }
 
 pub fn list_tasks(request: &TasksWithPerfRequest) -> Result<TaskSearch, Status> {
-    let TasksWithPerfRequest { start, end, state, sort, tags, .. } = request;
+    let TasksWithPerfRequest { start, end, state, sort, tags, cursor, .. } = request;
     let limit = limit(request.limit)?;
-    search(*sort, tags, start.as_ref(), end.as_ref(), *state, limit)
+    search(*sort, tags, start.as_ref(), end.as_ref(), *state, limit, ("ListTasks", cursor))
 }
 
 pub fn list_task_requests(request: &TasksRequest) -> Result<TaskSearch, Status> {
-    let TasksRequest { start, end, state, sort, tags, .. } = request;
+    let TasksRequest { start, end, state, sort, tags, cursor, .. } = request;
     let limit = limit(request.limit)?;
-    search(*sort, tags, start.as_ref(), end.as_ref(), *state, limit)
+    search(*sort, tags, start.as_ref(), end.as_ref(), *state, limit, ("ListTaskRequests", cursor))
 }
 
 /// `now` is the end of the range where none is given.
@@ -163,7 +168,7 @@ pub fn count_tasks(request: &TasksCountRequest, now: Timestamp) -> Result<TaskSe
     if start.is_none() {
         return Err(Status::invalid("start timestamp is required"));
     }
-    search(0, tags, start.as_ref(), Some(end.as_ref().unwrap_or(&now)), *state, 0)
+    search(0, tags, start.as_ref(), Some(end.as_ref().unwrap_or(&now)), *state, 0, ("", ""))
 }
 
 pub fn cancel_tasks(request: &TasksCancelRequest) -> Result<TaskSearch, Status> {
@@ -175,8 +180,9 @@ pub fn cancel_tasks(request: &TasksCancelRequest) -> Result<TaskSearch, Status> 
         true => StateQuery::QueryPendingRunning,
         false => StateQuery::QueryPending,
     };
-    let TasksCancelRequest { start, end, tags, .. } = request;
-    search(0, tags, start.as_ref(), end.as_ref(), state as i32, limit)
+    let TasksCancelRequest { start, end, tags, cursor, .. } = request;
+    let page = ("CancelTasks", cursor.as_str());
+    search(0, tags, start.as_ref(), end.as_ref(), state as i32, limit, page)
 }
 
 /// The tasks of a batch, each once, in the order asked for.
@@ -267,6 +273,8 @@ pub struct BotTaskSearch<'a> {
     /// Never `QUERY_ABANDONED_TS`.
     pub sort: SortQuery,
     pub limit: u32,
+    /// The last task of the page before.
+    pub after: Option<u64>,
 }
 
 pub fn list_bot_tasks(request: &BotTasksRequest) -> Result<BotTaskSearch<'_>, Status> {
@@ -279,8 +287,9 @@ pub fn list_bot_tasks(request: &BotTasksRequest) -> Result<BotTaskSearch<'_>, St
     let sort =
         SortQuery::try_from(request.sort).map_err(|_| Status::invalid("invalid sort order"))?;
     let (start, end) = (request.start.as_ref(), request.end.as_ref());
-    let time = match sort {
-        SortQuery::QueryCreatedTs => created_range(start, end)?,
+    let after = || Cursor::number("ListBotTasks", &request.cursor);
+    let (after, time) = match sort {
+        SortQuery::QueryCreatedTs => (after()?, created_range(start, end)?),
         SortQuery::QueryAbandonedTs => {
             let why = "sorting by abandoned time is not supported currently, open a bug if needed";
             return Err(Status::invalid(why));
@@ -291,10 +300,10 @@ pub fn list_bot_tasks(request: &BotTasksRequest) -> Result<BotTaskSearch<'_>, St
                            is not supported currently, open a bug if needed";
                 return Err(Status::invalid(why));
             }
-            any_range(start, end)
+            (after()?, any_range(start, end))
         }
     };
-    Ok(BotTaskSearch { bot, time, state, sort, limit })
+    Ok(BotTaskSearch { bot, time, state, sort, limit, after })
 }
 
 /// Why no task of a bot is ever found in this state.

@@ -1,0 +1,1 @@
+//! What bots do, and what is done to them.

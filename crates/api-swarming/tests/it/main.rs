@@ -1,0 +1,6 @@
+//! The door as its clients and bots see it, over a real store.
+
+mod bots;
+mod ground;
+mod tasks;
+mod validation;
