@@ -5,5 +5,6 @@
 
 pub mod check;
 pub mod manifest;
+mod results;
 pub mod task;
 pub mod wire;
