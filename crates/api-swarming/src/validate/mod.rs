@@ -17,6 +17,7 @@ pub mod requests;
 pub mod task;
 pub mod task_id;
 pub mod text;
+pub mod url;
 
 pub use self::filter::{Constraint, Filter};
 pub use self::task::{NewTask, Properties, Slice};
@@ -40,7 +41,7 @@ mod tests {
             let _ = cipd::version(&text);
             let _ = dimension::tag(&text);
             let _ = dimension::value("id", &text);
-            let _ = name::secure_url(&text);
+            let _ = url::secure_url(&text);
             let _ = name::pubsub_topic(&text);
             let _ = name::realm(&text);
             let _ = name::service_account(&text);
