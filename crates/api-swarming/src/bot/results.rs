@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
+use super::wire::TaskUpdateRequest;
 use crate::proto::swarming as proto;
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -99,6 +100,50 @@ impl From<CipdPins> for proto::CipdPins {
             packages: packages.into_iter().map(Into::into).collect(),
         }
     }
+}
+
+impl TaskUpdateRequest {
+    /// What `GetResult` shows of it when asked for statistics.
+    pub fn performance_stats(&self) -> proto::PerformanceStats {
+        let operation = |of: Option<&OperationStats>| {
+            of.map(|of| proto::OperationStats { duration: seconds(of.duration) })
+        };
+        let isolated = self.isolated_stats.as_ref();
+        let caches = self.named_caches_stats.as_ref();
+        proto::PerformanceStats {
+            bot_overhead: seconds(self.bot_overhead),
+            isolated_download: isolated.and_then(|of| of.download.as_ref()).map(Into::into),
+            isolated_upload: isolated.and_then(|of| of.upload.as_ref()).map(Into::into),
+            package_installation: operation(self.cipd_stats.as_ref()),
+            cache_trim: operation(self.cache_trim_stats.as_ref()),
+            named_caches_install: operation(caches.and_then(|of| of.install.as_ref())),
+            named_caches_uninstall: operation(caches.and_then(|of| of.uninstall.as_ref())),
+            cleanup: operation(self.cleanup_stats.as_ref()),
+        }
+    }
+}
+
+impl From<&CasStats> for proto::CasOperationStats {
+    fn from(of: &CasStats) -> Self {
+        let bytes = |of: &Option<Vec<u8>>| of.clone().unwrap_or_default().into();
+        let initial = of.initial_number_items.unwrap_or_default();
+        Self {
+            duration: seconds(of.duration),
+            initial_number_items: i32::try_from(initial).unwrap_or(i32::MAX),
+            initial_size: of.initial_size.unwrap_or_default(),
+            items_cold: bytes(&of.items_cold),
+            items_hot: bytes(&of.items_hot),
+            num_items_cold: of.num_items_cold.unwrap_or_default(),
+            total_bytes_items_cold: of.total_bytes_items_cold.unwrap_or_default(),
+            num_items_hot: of.num_items_hot.unwrap_or_default(),
+            total_bytes_items_hot: of.total_bytes_items_hot.unwrap_or_default(),
+        }
+    }
+}
+
+/// The client API has less precision.
+fn seconds(of: Option<f64>) -> f32 {
+    of.unwrap_or_default() as f32
 }
 
 /// Standard base64, in lines or not.

@@ -237,6 +237,10 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(update.output.as_deref(), Some(&b"hello"[..]));
+        let stats = update.performance_stats();
+        assert_eq!(stats.isolated_download.unwrap().items_cold, &[1][..]);
+        assert_eq!(stats.named_caches_install.unwrap().duration, 2.0);
+        assert_eq!((stats.bot_overhead, stats.cleanup), (0.1, None));
         let root: proto::CasReference = update.cas_output_root.unwrap().into();
         assert_eq!(root.digest.unwrap().size_bytes, 12);
         let pins: proto::CipdPins = update.cipd_pins.unwrap().into();

@@ -1,20 +1,32 @@
 //! Which bots there are, how they prove it, and what the server says of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 /// What holds for all bots of one section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BotGroup {
     /// Said by the server, whatever the bot says; at least `pool`.
     pub dimensions: BTreeMap<String, BTreeSet<String>>,
-    /// Tried in this order. With none, no bot of upstream's files is let in.
-    pub auth: Vec<BotAuth>,
+    pub admission: Admission,
     /// `bot`, an address, or nothing.
     pub system_service_account: Option<String>,
     /// Hooks that the bot gets when it connects.
     pub script: Option<Script>,
     pub logs_cloud_project: Option<String>,
     pub owners: Vec<String>,
+}
+
+/// Who may be a bot of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// No one: the bot is in no group.
+    #[default]
+    Nobody,
+    /// Whom the server lets in where a group says nothing.
+    AsServer,
+    /// Who succeeds in one of these, tried in this order; never empty.
+    OneOf(Vec<BotAuth>),
 }
 
 /// One way for a bot to show who it is. All that is given must be true.
@@ -72,7 +84,8 @@ impl BotGroups {
         let by_id = self.by_id.get(bot_id).or_else(|| self.by_id.get(host));
         let by_prefix = || {
             // Prefixes do not nest, so the one before `host` is the only one that can start it.
-            let before = self.by_prefix.range(..=host.to_owned()).next_back();
+            let up_to = (Bound::Unbounded, Bound::Included(host));
+            let before = self.by_prefix.range::<str, _>(up_to).next_back();
             before.filter(|(prefix, _)| host.starts_with(*prefix)).map(|(_, group)| group)
         };
         &self.groups[by_id.or_else(by_prefix).copied().unwrap_or(0)]

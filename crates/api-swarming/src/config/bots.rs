@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest as _, Sha256};
 
-use super::bot_groups::{AuthMethod, BotAuth, BotGroup, BotGroups, Script};
+use super::bot_groups::{Admission, AuthMethod, BotAuth, BotGroup, BotGroups, Script};
 use super::{Origin, Report, intset};
 use crate::proto::config::{self as wire, BotsCfg};
 use crate::validate::text::quote;
@@ -158,7 +158,7 @@ fn one(
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     BotGroup {
         dimensions,
-        auth,
+        admission: if auth.is_empty() { Admission::AsServer } else { Admission::OneOf(auth) },
         system_service_account: some(&of.system_service_account),
         script: script(&of.bot_config_script, scripts, &at("bot_config_script"), report),
         logs_cloud_project: some(&of.logs_cloud_project),

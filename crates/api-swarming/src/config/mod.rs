@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::bot_groups::{AuthMethod, BotAuth, BotGroup, BotGroups, Script, host_bot_id};
+pub use self::bot_groups::{
+    Admission, AuthMethod, BotAuth, BotGroup, BotGroups, Script, host_bot_id,
+};
 pub use self::pools::{Pool, SchedulingAlgorithm};
 pub use self::report::{ConfigError, Report};
 pub use self::settings::{AuthGroups, Settings};
