@@ -11,7 +11,7 @@ use crate::prpc::Status;
 use crate::rpcs::bots::{self, BotFilter};
 use crate::server::{Role, Server, now};
 use crate::tasks::view::wall;
-use crate::validate::requests;
+use crate::validate::{bot_requests, requests};
 
 /// `None` when the path is another.
 pub(crate) async fn answer(server: &Server, request: &request::Parts) -> Option<Response<Bytes>> {
@@ -59,7 +59,7 @@ async fn may_see(server: &Server, request: &request::Parts) -> Result<(), Status
 async fn count(server: &Server, request: &request::Parts) -> Result<Value, Status> {
     may_see(server, request).await?;
     let (dimensions, _) = parameters(request);
-    let count = bots::count(server, &requests::bot_dimensions(&dimensions)?);
+    let count = bots::count(server, &bot_requests::bot_dimensions(&dimensions)?);
     Ok(json!({
         "now": time(count.now.as_ref()),
         "count": count.count.to_string(),
@@ -87,7 +87,7 @@ async fn list(server: &Server, request: &request::Parts) -> Result<Value, Status
         }
     };
     let filter = BotFilter {
-        dimensions: requests::bot_dimensions(&dimensions)?,
+        dimensions: bot_requests::bot_dimensions(&dimensions)?,
         quarantined: three("quarantined")?,
         in_maintenance: three("in_maintenance")?,
         is_dead: three("is_dead")?,

@@ -47,7 +47,11 @@ impl Loaded {
             };
             let inner =
                 if inside.is_empty() { name.to_owned() } else { format!("{inside}/{name}") };
-            let metadata = fs::metadata(&path).map_err(|source| self.read(&path, source))?;
+            let metadata = match fs::metadata(&path) {
+                // A link to a part of upstream's sources that was not fetched.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                result => result.map_err(|source| self.read(&path, source))?,
+            };
             if metadata.is_dir() && !is_junk(name) {
                 self.directory(&path, &inner, depth + 1)?;
             } else if metadata.is_file() && !is_junk(name) {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::wire::BotRequest;
-use crate::config::BotGroup;
+use crate::config::BotGroups;
 use crate::prpc::Status;
 use crate::validate::dimension;
 use crate::validate::text::quote;
@@ -59,8 +59,8 @@ pub fn bot_id(request: &BotRequest) -> Result<&str, Status> {
     Ok(id)
 }
 
-/// Judges a whole request. The bot has shown that it belongs to `group` before.
-pub fn check(request: BotRequest, call: Call, group: &BotGroup) -> Result<Checked, Status> {
+/// Judges a whole request. The bot has shown before that it is who it says.
+pub fn check(request: BotRequest, call: Call, groups: &BotGroups) -> Result<Checked, Status> {
     let bot_id = bot_id(&request)?.to_owned();
     let mut mistakes = Vec::new();
     mistakes.extend(keys(&request, call));
@@ -70,7 +70,7 @@ pub fn check(request: BotRequest, call: Call, group: &BotGroup) -> Result<Checke
     }
     let said = request.dimensions.unwrap_or_default();
     let dimensions = match dimensions(&said) {
-        Ok(dimensions) => Some(merge(dimensions, group)),
+        Ok(dimensions) => Some(merge(dimensions, &bot_id, groups)),
         Err(broken) => {
             mistakes.extend(broken);
             None
@@ -108,7 +108,7 @@ fn keys(request: &BotRequest, call: Call) -> Option<String> {
     for (key, is_given) in given {
         let (needed, known) = match key {
             "dimensions" | "state" | "version" => (true, true),
-            "event" | "message" => (call == Call::Event, call == Call::Event),
+            "event" | "message" => (false, call == Call::Event),
             // Any call may have one: what is new in one bot is old in the next.
             _ => (false, true),
         };
@@ -193,13 +193,16 @@ fn dimensions(said: &BTreeMap<String, Value>) -> Result<Dimensions, Vec<String>>
     if mistakes.is_empty() { Ok(out) } else { Err(mistakes) }
 }
 
-/// What the server says of the group's bots goes before what they say.
-fn merge(mut dimensions: Dimensions, group: &BotGroup) -> Dimensions {
+/// What the server says of a bot goes before what the bot says.
+///
+/// SECURITY: a bot that could choose its pool would get the tasks, and the secrets, of any pool.
+fn merge(mut dimensions: Dimensions, bot_id: &str, groups: &BotGroups) -> Dimensions {
+    let group = groups.find(bot_id);
+    dimensions.retain(|key, _| !groups.trusted_dimensions.contains(key));
     dimensions.extend(group.dimensions.iter().map(|(key, values)| (key.clone(), values.clone())));
-    if !dimensions.contains_key("pool") {
-        let pools = group.pools().into_iter().map(str::to_owned).collect();
-        dimensions.insert("pool".to_owned(), pools);
-    }
+    dimensions
+        .entry("pool".to_owned())
+        .or_insert_with(|| group.pools().into_iter().map(str::to_owned).collect());
     dimensions
 }
 
@@ -246,161 +249,5 @@ fn cut(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn group() -> BotGroup {
-        let pool = BTreeSet::from(["real".to_owned()]);
-        BotGroup { dimensions: BTreeMap::from([("pool".to_owned(), pool)]), ..BotGroup::default() }
-    }
-
-    fn good() -> Value {
-        json!({
-            "dimensions": {"id": ["b"], "os": ["Linux", "Debian"], "pool": ["wish"]},
-            "state": {"running_time": 1, "sleep_streak": 0},
-            "version": "v",
-        })
-    }
-
-    fn check_value(value: Value, call: Call) -> Checked {
-        check(serde_json::from_value(value).unwrap(), call, &group()).unwrap()
-    }
-
-    /// `good` with one value changed.
-    fn with(path: &str, value: Value) -> Checked {
-        let mut request = good();
-        match request.pointer_mut(path) {
-            Some(place) => *place = value,
-            None => {
-                let (parent, key) = path.rsplit_once('/').unwrap();
-                request.pointer_mut(parent).unwrap()[key] = value;
-            }
-        }
-        check_value(request, Call::Poll)
-    }
-
-    #[test]
-    fn the_server_has_the_last_word() {
-        let checked = check_value(good(), Call::Poll);
-        assert_eq!(checked.bot_id, "b");
-        assert_eq!(checked.quarantined, None);
-        let dimensions = checked.dimensions.unwrap();
-        assert_eq!(dimensions["pool"], BTreeSet::from(["real".to_owned()]));
-        assert_eq!(dimensions["os"].len(), 2);
-    }
-
-    #[test]
-    fn who_asks() {
-        for (dimensions, why) in [
-            (json!({}), "no `id` dimension reported"),
-            (json!({"id": []}), "no `id` dimension reported"),
-            (json!({"id": "b"}), "no `id` dimension reported"),
-            (json!({"id": [1]}), "bad bot `id` 1: it is not a string"),
-            (json!({"id": [""]}), "bad bot `id` \"\": the value cannot be empty"),
-            (json!({"id": ["a:b"]}), r#"bad bot `id` "a:b": bot ID is not allowed to contain ":""#),
-        ] {
-            let request = serde_json::from_value(json!({"dimensions": dimensions})).unwrap();
-            assert_eq!(bot_id(&request).unwrap_err().message, why);
-        }
-    }
-
-    #[test]
-    fn broken_requests_put_into_quarantine() {
-        for (path, value, why) in [
-            ("/x", json!(1), r#"Unexpected keys superfluous: ["x"]; did you make a typo?"#),
-            (
-                "/event",
-                json!("e"),
-                r#"Unexpected keys superfluous: ["event"]; did you make a typo?"#,
-            ),
-            (
-                "/version",
-                Value::Null,
-                r#"Unexpected keys missing: ["version"]; did you make a typo?"#,
-            ),
-            ("/version", json!(""), "no `version` in the request"),
-            (
-                "/state",
-                json!({"running_time": 1}),
-                r#"Unexpected state missing: ["sleep_streak"]; did you make a typo?"#,
-            ),
-            ("/dimensions/9", json!(["v"]), "Invalid dimension key: 9"),
-            ("/dimensions/os", json!("x"), "Dimension values must be list. key: os, values: \"x\""),
-            ("/dimensions/os", json!([]), "Dimension values should not be empty. key: os"),
-            ("/dimensions/os", json!([""]), "Invalid dimension value. key: os, value: "),
-            ("/dimensions/os", json!([1]), "Invalid dimension value. key: os, value: 1"),
-            (
-                "/dimensions/os",
-                json!(["x", "x"]),
-                "Dimension values include duplication. key: os, values: x",
-            ),
-            ("/dimensions/id", json!(["b", "c"]), "Dimension id must have only one value"),
-        ] {
-            let checked = with(path, value);
-            assert_eq!(checked.quarantined.as_deref(), Some(why), "{path}");
-            assert_eq!(checked.dimensions.is_none(), path.starts_with("/dim"), "{path}");
-            assert_eq!(checked.state["quarantined"], why);
-        }
-        let several = with("/dimensions", json!({"id": ["b"], "a": [], "b": []}));
-        assert_eq!(several.quarantined.unwrap().lines().count(), 2);
-        let long = with("/dimensions/os", json!(["x".repeat(1 << 20)]));
-        assert!(long.quarantined.unwrap().len() < 1000);
-    }
-
-    #[test]
-    fn keys_of_each_call() {
-        let mut event = good();
-        event["event"] = json!("bot_log");
-        event["message"] = json!("m");
-        assert_eq!(check_value(event, Call::Event).quarantined, None);
-        assert!(check_value(good(), Call::Event).quarantined.unwrap().contains("missing"));
-        let mut new = good();
-        new["session_id"] = json!("s");
-        assert_eq!(check_value(new, Call::Handshake).quarantined, None);
-        let empty = with("/state", json!({}));
-        assert_eq!(empty.quarantined, None);
-    }
-
-    #[test]
-    fn bots_in_quarantine_by_their_own_wish() {
-        let generic = Some(SELF_QUARANTINED);
-        for (state, why) in [
-            (json!(true), generic),
-            (json!(false), None),
-            (json!(""), None),
-            (json!("no disk"), Some("no disk")),
-            (json!(0), None),
-            (json!(1), generic),
-            (json!([]), None),
-            (json!({}), generic),
-        ] {
-            assert_eq!(
-                with("/state/quarantined", state.clone()).quarantined.as_deref(),
-                why,
-                "{state}"
-            );
-        }
-        for (values, why) in
-            [(json!(["1"]), generic), (json!(["True"]), generic), (json!(["tired"]), Some("tired"))]
-        {
-            assert_eq!(with("/dimensions/quarantined", values).quarantined.as_deref(), why);
-        }
-        let mut both = good();
-        both["state"]["quarantined"] = json!("no disk");
-        both["dimensions"]["os"] = json!([]);
-        let both = check_value(both, Call::Poll);
-        assert_eq!(
-            both.quarantined.as_deref(),
-            Some("no disk\nDimension values should not be empty. key: os")
-        );
-        assert_eq!(both.state["quarantined"], "no disk");
-    }
-
-    #[test]
-    fn maintenance_is_a_text() {
-        assert_eq!(with("/state/maintenance", json!("m")).maintenance.as_deref(), Some("m"));
-        assert_eq!(with("/state/maintenance", json!("")).maintenance, None);
-        assert_eq!(with("/state/maintenance", json!(true)).maintenance, None);
-    }
-}
+#[path = "check_tests.rs"]
+mod tests;

@@ -25,8 +25,8 @@ pub(super) async fn handle(
     let message = request.message.clone().unwrap_or_default();
     let has_state = request.state.as_ref().is_some_and(|state| !state.is_empty());
     let config = server.config();
-    let group = config.bots.find(check::bot_id(&request)?);
-    let checked = check::check(request, Call::Event, group)?;
+    super::group(&config, &request)?;
+    let checked = check::check(request, Call::Event, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
     let stops = matches!(kind, Event::Shutdown | Event::Rebooting);
     if stops {

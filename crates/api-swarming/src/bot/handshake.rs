@@ -21,8 +21,8 @@ pub(super) async fn handle(
 ) -> Result<Response<Bytes>, Status> {
     let request: BotRequest = read(body)?;
     let config = server.config();
-    let group = config.bots.find(check::bot_id(&request)?);
-    let checked = check::check(request, Call::Handshake, group)?;
+    let group = super::group(&config, &request)?;
+    let checked = check::check(request, Call::Handshake, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
     // A new process runs nothing of what an older one ran.
     let why = "the bot started anew".to_owned();

@@ -10,6 +10,7 @@ mod event;
 mod handshake;
 pub mod manifest;
 mod poll;
+mod results;
 pub mod task;
 mod task_error;
 mod task_update;
@@ -23,8 +24,11 @@ use http::{HeaderMap, Method, Response, StatusCode, header, request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::wire::BotRequest;
+use crate::config::{Admission, BotGroup, Config};
 use crate::prpc::Status;
 use crate::server::{Server, bearer};
+use crate::validate::text::quote;
 
 /// Who a bot proved to be, and from where it called.
 pub(crate) struct BotCaller {
@@ -79,6 +83,19 @@ fn bot_caller(server: &Server, headers: &HeaderMap, address: &str) -> Option<Bot
         return Some(BotCaller { identity: "bot:whitelisted-ip", address });
     }
     None
+}
+
+/// The group that a bot is in, if it is in one.
+fn group<'a>(config: &'a Config, request: &BotRequest) -> Result<&'a BotGroup, Status> {
+    let bot = check::bot_id(request)?;
+    let group = config.bots.find(bot);
+    match group.admission {
+        Admission::Nobody => {
+            Err(Status::denied(format!("bot {} is in no group of the configuration", quote(bot))))
+        }
+        // How a group of upstream's files wants its bots to show who they are is Google's; here it is a token of this server.
+        Admission::AsServer | Admission::OneOf(_) => Ok(group),
+    }
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {

@@ -37,8 +37,8 @@ pub(super) async fn handle(
     let request: BotRequest = read(body)?;
     let (uuid, session) = (request.request_uuid.clone(), request.session.clone());
     let config = server.config();
-    let group = config.bots.find(check::bot_id(&request)?);
-    let mut checked = check::check(request, Call::Poll, group)?;
+    let group = super::group(&config, &request)?;
+    let mut checked = check::check(request, Call::Poll, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
     let sleep = |seconds: f64, quarantined: bool| {
         respond(Command::Sleep { duration: seconds, quarantined })

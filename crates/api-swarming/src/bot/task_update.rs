@@ -11,7 +11,7 @@ use model::{Evidence, JobId, LeaseToken, Outcome, RunnerName, TimeoutKind, limit
 use prost::Message;
 
 use super::task::{MAX_OUTPUT_BYTES, check_update, is_completion, task_id};
-use super::wire::{CasStats, OperationStats, TaskUpdateRequest, TaskUpdateResponse};
+use super::wire::{TaskUpdateRequest, TaskUpdateResponse};
 use super::{BotCaller, json, read};
 use crate::proto::stored::Report;
 use crate::proto::swarming as proto;
@@ -207,22 +207,6 @@ pub(super) async fn end(
 }
 
 fn report(update: &TaskUpdateRequest) -> Report {
-    let operation = |stats: Option<&OperationStats>| {
-        let duration = stats.and_then(|stats| stats.duration).filter(|seconds| *seconds != 0.0);
-        duration.map(|seconds| proto::OperationStats { duration: seconds as f32 })
-    };
-    let isolated = update.isolated_stats.as_ref();
-    let caches = update.named_caches_stats.as_ref();
-    let performance_stats = update.bot_overhead.map(|overhead| proto::PerformanceStats {
-        bot_overhead: overhead as f32,
-        isolated_download: isolated.and_then(|i| i.download.as_ref()).and_then(cas_stats),
-        isolated_upload: isolated.and_then(|i| i.upload.as_ref()).and_then(cas_stats),
-        package_installation: operation(update.cipd_stats.as_ref()),
-        cache_trim: operation(update.cache_trim_stats.as_ref()),
-        named_caches_install: operation(caches.and_then(|c| c.install.as_ref())),
-        named_caches_uninstall: operation(caches.and_then(|c| c.uninstall.as_ref())),
-        cleanup: operation(update.cleanup_stats.as_ref()),
-    });
     let root = update.cas_output_root.clone().map(proto::CasReference::from);
     // A client that finds a reference without a digest breaks.
     let root = root.filter(|root| root.digest.as_ref().is_some_and(|d| !d.hash.is_empty()));
@@ -232,24 +216,7 @@ fn report(update: &TaskUpdateRequest) -> Report {
         cost_usd: update.cost_usd.unwrap_or_default(),
         cas_output_root: root,
         cipd_pins: update.cipd_pins.clone().map(Into::into),
-        performance_stats,
+        performance_stats: update.bot_overhead.map(|_| update.performance_stats()),
         ..Report::default()
     }
-}
-
-fn cas_stats(stats: &CasStats) -> Option<proto::CasOperationStats> {
-    let some = *stats != CasStats::default();
-    let count = |number: Option<i64>| number.unwrap_or_default();
-    let bytes = |packed: &Option<Vec<u8>>| packed.clone().unwrap_or_default().into();
-    some.then(|| proto::CasOperationStats {
-        duration: stats.duration.unwrap_or_default() as f32,
-        initial_number_items: i32::try_from(count(stats.initial_number_items)).unwrap_or(i32::MAX),
-        initial_size: count(stats.initial_size),
-        items_cold: bytes(&stats.items_cold),
-        items_hot: bytes(&stats.items_hot),
-        num_items_cold: count(stats.num_items_cold),
-        total_bytes_items_cold: count(stats.total_bytes_items_cold),
-        num_items_hot: count(stats.num_items_hot),
-        total_bytes_items_hot: count(stats.total_bytes_items_hot),
-    })
 }

@@ -5,10 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::proto::swarming as proto;
+use super::results::base64_bytes;
+pub use super::results::{
+    CasReference, CasStats, CipdPackage, CipdPins, Digest, IsolatedStats, NamedCachesStats,
+    OperationStats,
+};
 
 /// What a bot says of itself in `handshake`, `poll` and `event`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -124,74 +128,6 @@ pub struct TaskUpdateRequest {
     pub cas_output_root: Option<CasReference>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct OperationStats {
-    /// Seconds.
-    pub duration: Option<f64>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct IsolatedStats {
-    pub download: Option<CasStats>,
-    pub upload: Option<CasStats>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct CasStats {
-    pub duration: Option<f64>,
-    pub initial_number_items: Option<i64>,
-    pub initial_size: Option<i64>,
-    /// Packed sizes, passed on as they are.
-    #[serde(deserialize_with = "base64_bytes")]
-    pub items_cold: Option<Vec<u8>>,
-    #[serde(deserialize_with = "base64_bytes")]
-    pub items_hot: Option<Vec<u8>>,
-    pub num_items_cold: Option<i64>,
-    pub total_bytes_items_cold: Option<i64>,
-    pub num_items_hot: Option<i64>,
-    pub total_bytes_items_hot: Option<i64>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct NamedCachesStats {
-    pub install: Option<OperationStats>,
-    pub uninstall: Option<OperationStats>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct CipdPins {
-    pub client_package: Option<CipdPackage>,
-    pub packages: Option<Vec<CipdPackage>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct CipdPackage {
-    pub package_name: Option<String>,
-    pub version: Option<String>,
-    pub path: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct CasReference {
-    pub cas_instance: Option<String>,
-    pub digest: Option<Digest>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
-#[serde(default)]
-pub struct Digest {
-    pub hash: Option<String>,
-    #[serde(deserialize_with = "number")]
-    pub size_bytes: i64,
-}
-
 /// The answer to `task_update`.
 #[derive(Clone, Debug, Serialize)]
 pub struct TaskUpdateResponse<'a> {
@@ -265,64 +201,10 @@ pub struct TokenResponse<'a> {
     pub expiry: Option<i64>,
 }
 
-impl From<CasReference> for proto::CasReference {
-    fn from(of: CasReference) -> Self {
-        let digest = of.digest.unwrap_or_default();
-        let digest =
-            proto::Digest { hash: digest.hash.unwrap_or_default(), size_bytes: digest.size_bytes };
-        Self { cas_instance: of.cas_instance.unwrap_or_default(), digest: Some(digest) }
-    }
-}
-
-impl From<CipdPackage> for proto::CipdPackage {
-    fn from(of: CipdPackage) -> Self {
-        Self {
-            package_name: of.package_name.unwrap_or_default(),
-            version: of.version.unwrap_or_default(),
-            path: of.path.unwrap_or_default(),
-        }
-    }
-}
-
-impl From<CipdPins> for proto::CipdPins {
-    fn from(of: CipdPins) -> Self {
-        let packages = of.packages.unwrap_or_default();
-        Self {
-            client_package: of.client_package.map(Into::into),
-            packages: packages.into_iter().map(Into::into).collect(),
-        }
-    }
-}
-
-/// Standard base64, in lines or not.
-fn base64_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
-    use base64::Engine as _;
-    let Some(mut text) = Option::<String>::deserialize(from)? else { return Ok(None) };
-    text.retain(|c| !c.is_ascii_whitespace());
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text);
-    bytes.map(Some).map_err(|error| serde::de::Error::custom(format!("bad base64: {error}")))
-}
-
-/// A whole number, or the text of one.
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Number(i64),
-        Text(String),
-    }
-    match Option::<Either>::deserialize(from)? {
-        None => Ok(0),
-        Some(Either::Number(number)) => Ok(number),
-        Some(Either::Text(text)) => text
-            .parse()
-            .map_err(|_| serde::de::Error::custom("expected a number or the text of one")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::swarming as proto;
     use serde_json::json;
 
     #[test]
@@ -355,6 +237,10 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(update.output.as_deref(), Some(&b"hello"[..]));
+        let stats = update.performance_stats();
+        assert_eq!(stats.isolated_download.unwrap().items_cold, &[1][..]);
+        assert_eq!(stats.named_caches_install.unwrap().duration, 2.0);
+        assert_eq!((stats.bot_overhead, stats.cleanup), (0.1, None));
         let root: proto::CasReference = update.cas_output_root.unwrap().into();
         assert_eq!(root.digest.unwrap().size_bytes, 12);
         let pins: proto::CipdPins = update.cipd_pins.unwrap().into();

@@ -3,6 +3,7 @@
 //! [`files`] reads `settings.cfg`, `bots.cfg` and `pools.cfg` in protobuf's text format; [`toml`] reads the `[swarming]`
 //! table. Both give one [`Config`]. Facts: luci-go `swarming/server/cfg`, `swarming/proto/config`.
 
+mod bot_groups;
 mod bots;
 pub mod files;
 pub mod intset;
@@ -15,7 +16,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::bots::{AuthMethod, BotAuth, BotGroup, BotGroups, Script, host_bot_id};
+pub use self::bot_groups::{
+    Admission, AuthMethod, BotAuth, BotGroup, BotGroups, Script, host_bot_id,
+};
 pub use self::pools::{Pool, SchedulingAlgorithm};
 pub use self::report::{ConfigError, Report};
 pub use self::settings::{AuthGroups, Settings};

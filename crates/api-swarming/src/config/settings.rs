@@ -3,7 +3,7 @@
 use super::{Origin, Report};
 use crate::proto::config::{AuthSettings, SettingsCfg};
 use crate::validate::task::DefaultCipd;
-use crate::validate::{cipd, name};
+use crate::validate::{cipd, url};
 
 /// The server as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,14 +138,14 @@ fn groups(of: &AuthSettings) -> AuthGroups {
     }
 }
 
-fn https(url: &str) -> Result<(), String> {
-    if url.is_empty() {
+fn https(text: &str) -> Result<(), String> {
+    if text.is_empty() {
         return Err("this is a required field".to_owned());
     }
-    if !url.starts_with("https://") {
+    if !text.starts_with("https://") {
         return Err("must be an https:// URL".to_owned());
     }
-    name::secure_url(url)
+    url::secure_url(text)
 }
 
 /// The CIPD of `settings.cfg`, for sites that set none in `pools.cfg`.
@@ -175,7 +175,7 @@ pub(super) fn check_cipd(
 ) {
     let check = match of.server.as_str() {
         "" => Err("required".to_owned()),
-        url => name::secure_url(url),
+        text => url::secure_url(text),
     };
     report.check(&format!("{place}{server}"), check);
     report.check(&format!("{place}{package}.package_name"), cipd::package_name(&of.client_package));

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::files::{self, Files};
-use super::{AuthMethod, Config, SchedulingAlgorithm, toml};
+use super::{Admission, AuthMethod, Config, SchedulingAlgorithm, toml};
 
 const BOTS: &str = r#"
     trusted_dimensions: "pool"
@@ -89,11 +89,12 @@ fn bots_find_their_group() {
     let script = group.script.as_ref().unwrap();
     assert_eq!((script.name.as_str(), script.body.as_str()), ("hooks.py", "x = 1\n"));
     assert_eq!(script.sha256.len(), 64);
-    assert_eq!(group.auth[0].method, AuthMethod::MachineToken { ca_ids: vec![] });
-    assert_eq!(group.auth[0].ip_allowlist.as_deref(), Some("bots"));
+    let Admission::OneOf(auth) = &group.admission else { panic!("{:?}", group.admission) };
+    assert_eq!(auth[0].method, AuthMethod::MachineToken { ca_ids: vec![] });
+    assert_eq!(auth[0].ip_allowlist.as_deref(), Some("bots"));
     let nothing = read("", "", "").unwrap();
     assert_eq!(nothing.bots.find("bot1").pools(), ["unassigned"]);
-    assert!(nothing.bots.find("bot1").auth.is_empty());
+    assert_eq!(nothing.bots.find("bot1").admission, Admission::Nobody);
 }
 
 #[test]
@@ -267,6 +268,7 @@ fn the_table_says_the_same() {
     assert_eq!(config.pools["b"].default_task_realm.as_deref(), Some("phalanx:tasks"));
     assert_eq!(config.bots.find("bot2").dimensions["rack"].len(), 1);
     assert_eq!(config.bots.find("bot4").pools(), ["unassigned"]);
+    assert_eq!(config.bots.find("bot4").admission, Admission::Nobody);
     assert_eq!(config.default_cipd.unwrap().client_package, "client");
     assert!(config.bots.trusted_dimensions.contains("pool"));
 }
@@ -276,6 +278,7 @@ fn an_empty_table_is_a_working_server() {
     let config = toml::read("phalanx.toml", "", &BTreeMap::new()).unwrap();
     assert_eq!(config.pools.keys().collect::<Vec<_>>(), ["default"]);
     assert_eq!(config.bots.find("anything").pools(), ["default"]);
+    assert_eq!(config.bots.find("anything").admission, Admission::AsServer);
     assert!(config.ignored.is_empty());
 }
 

@@ -24,7 +24,7 @@ use crate::proto::config::pool::SchedulingAlgorithm;
 use crate::proto::config::{self as wire, BotsCfg, PoolsCfg, SettingsCfg};
 
 /// The table. Times are in seconds; 0 is the default.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Swarming {
     /// How old a result may be that answers an idempotent task. Default: 604800, a week.
@@ -61,7 +61,7 @@ pub struct Swarming {
 }
 
 /// Bots, and the tasks for them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// One or more; each is a pool of its own.
@@ -91,7 +91,7 @@ fn task_realm() -> String {
     "phalanx:tasks".to_owned()
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
     #[default]
@@ -100,7 +100,7 @@ pub enum Order {
 }
 
 /// What holds for some bots. Without ids and prefixes: for all bots of no other group.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BotGroup {
     /// Ids, or expressions such as `bot{1..9}`. A bot `host--x` is in the group of `host`.
@@ -119,7 +119,7 @@ pub struct BotGroup {
 }
 
 /// One way to show who one is.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BotAuth {
     pub require_luci_machine_token: bool,
@@ -130,7 +130,7 @@ pub struct BotAuth {
 }
 
 /// Where packages come from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultCipd {
     pub server: String,

@@ -19,6 +19,7 @@ use crate::server::{Caller, Role, Server, now};
 use crate::tasks::find;
 use crate::tasks::terminate;
 use crate::tasks::view::{TaskView, wall};
+use crate::validate::bot_requests;
 use crate::validate::cursor::Cursor;
 use crate::validate::requests::{self, TimeRange};
 use crate::validate::text::quote;
@@ -87,7 +88,7 @@ pub(super) async fn get_bot(
     caller: &Caller,
     request: BotRequest,
 ) -> Result<BotInfo, Status> {
-    let id = requests::bot_id(&request.bot_id)?;
+    let id = bot_requests::bot_id(&request.bot_id)?;
     needs(caller, Role::Viewer, LIST, &of_bot(id))?;
     let name = RunnerName::new(id);
     if let Some(seen) = server.fleet.get(&name) {
@@ -118,7 +119,7 @@ pub(super) async fn delete_bot(
     caller: &Caller,
     request: BotRequest,
 ) -> Result<DeleteResponse, Status> {
-    let id = requests::bot_id(&request.bot_id)?;
+    let id = bot_requests::bot_id(&request.bot_id)?;
     needs(caller, Role::Admin, "swarming.pools.deleteBot", &of_bot(id))?;
     let runner = RunnerName::new(id);
     let update = Update::new("bot_deleted");
@@ -141,7 +142,7 @@ pub(super) async fn list_bot_events(
     caller: &Caller,
     request: BotEventsRequest,
 ) -> Result<BotEventsResponse, Status> {
-    let search = requests::list_bot_events(&request)?;
+    let search = bot_requests::list_bot_events(&request)?;
     needs(caller, Role::Viewer, LIST, &of_bot(search.bot))?;
     let before = Cursor::number("ListBotEvents", &request.cursor)?;
     let query = EventQuery {
@@ -168,7 +169,7 @@ pub(super) async fn terminate_bot(
     caller: &Caller,
     request: TerminateRequest,
 ) -> Result<TerminateResponse, Status> {
-    let (bot, reason) = requests::terminate_bot(&request)?;
+    let (bot, reason) = bot_requests::terminate_bot(&request)?;
     needs(caller, Role::Admin, "swarming.pools.terminateBot", &of_bot(bot))?;
     let task = terminate::terminate(server, caller, bot, reason).await?;
     Ok(TerminateResponse { task_id: task.summary() })
@@ -179,7 +180,7 @@ pub(super) async fn list_bot_tasks(
     caller: &Caller,
     request: BotTasksRequest,
 ) -> Result<TaskListResponse, Status> {
-    let asked = requests::list_bot_tasks(&request)?;
+    let asked = bot_requests::list_bot_tasks(&request)?;
     needs(caller, Role::Viewer, LIST, &of_bot(asked.bot))?;
     let any = TimeRange { start_ms: None, end_ms: None };
     let by_creation = asked.sort == SortQuery::QueryCreatedTs;
@@ -293,7 +294,7 @@ pub(super) async fn list_bots(
 ) -> Result<BotInfoListResponse, Status> {
     let limit = requests::limit(request.limit)?;
     let after = after(&request.cursor)?;
-    let dimensions = requests::bot_dimensions(&request.dimensions)?;
+    let dimensions = bot_requests::bot_dimensions(&request.dimensions)?;
     may_list(caller, &dimensions)?;
     let filter = BotFilter {
         dimensions,
@@ -340,7 +341,7 @@ pub(super) async fn count_bots(
     caller: &Caller,
     request: BotsCountRequest,
 ) -> Result<BotsCount, Status> {
-    let dimensions = requests::bot_dimensions(&request.dimensions)?;
+    let dimensions = bot_requests::bot_dimensions(&request.dimensions)?;
     may_list(caller, &dimensions)?;
     Ok(count(server, &dimensions))
 }

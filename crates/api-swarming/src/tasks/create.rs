@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dispatcher::JobView;
 use engine::ops::{Refused, SubmitOp, SubmitOutcome};
 use model::{
-    JobId, JobState, NewJob, Order, Outcome, Priority, Requirements, Reuse, ReuseKey, Slice, Terms,
+    JobId, JobState, NewJob, Order, Priority, Requirements, Reuse, ReuseKey, Slice, Terms,
 };
 use prost::Message;
 
@@ -16,9 +16,9 @@ use crate::proto::swarming::TaskRequestResponse;
 use crate::prpc::{Code, Status};
 use crate::server::{Caller, Server, now};
 use crate::tasks::view::{TaskView, timestamp};
-use crate::validate::fill::{Stored, task_request};
+use crate::validate::fill::{Stored, is_active, task_request};
 use crate::validate::hash::properties_hash;
-use crate::validate::task::TagFacts;
+use crate::validate::task::{KnownParent, TagFacts};
 use crate::validate::{NewTask, TaskId};
 
 /// What is known when all rules are applied, before anything is stored.
@@ -231,35 +231,15 @@ impl Draft {
 /// How long a request is known by its key: 7 days, as luci-go's `tasks/create.go`.
 const REQUEST_KEY_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// The job of the task that asks for this one, which must live. The user of a family is that of its first task.
+/// The job of the task that asks for this one, which must live.
 fn parent(server: &Server, task: &mut NewTask) -> Result<Option<JobId>, Status> {
     let Some(parent) = &task.parent else { return Ok(None) };
-    let text = parent.text.clone();
-    let Some(view) = TaskView::find(server, parent.id)? else {
-        return Err(Status::not_found(format!("parent task \"{text}\" not found")));
-    };
-    if &*view.job.job.queue == TERMINATION_QUEUE {
-        return Err(Status::invalid(format!("parent task \"{text}\" is a termination task")));
-    }
-    if matches!(&view.job.state, JobState::Finished { outcome, .. } if ended(outcome)) {
-        let why = format!("parent task \"{text}\" has ended");
-        return Err(Status::new(Code::FailedPrecondition, why));
-    }
-    task.user.clone_from(&view.request().user);
-    Ok(Some(view.job.id))
-}
-
-/// Every outcome is an end; written out so that a new one is thought of.
-fn ended(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Succeeded
-        | Outcome::Failed { .. }
-        | Outcome::TimedOut { .. }
-        | Outcome::Canceled
-        | Outcome::Killed
-        | Outcome::Expired
-        | Outcome::NoResource
-        | Outcome::RunnerLost
-        | Outcome::Rejected { .. } => true,
-    }
+    let view = TaskView::find(server, parent.id)?;
+    let known = view.as_ref().map(|view| KnownParent {
+        is_active: is_active(view.state()),
+        is_terminate: &*view.job.job.queue == TERMINATION_QUEUE,
+        user: &view.request().user,
+    });
+    task.set_parent(known.as_ref())?;
+    Ok(view.map(|view| view.job.id))
 }

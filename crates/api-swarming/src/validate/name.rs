@@ -1,10 +1,9 @@
-//! Names of things outside of the task: accounts, realms, topics, servers, requests.
+//! Names of things outside of the task: accounts, realms, topics, requests.
 
-use super::text::{length, only, quote};
+use super::text::{only, quote};
 
 const SERVICE_ACCOUNT_BYTES: usize = 128;
 const TOPIC_BYTES: usize = 1024;
-const URL_BYTES: usize = 1024;
 
 /// An account's address. `""`, `none` and `bot` are judged by the caller.
 ///
@@ -93,62 +92,6 @@ fn is_cloud_project(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.ends_with(end)
         && text.chars().all(|c| end(c) || c == '-')
-}
-
-/// `https`, or `http` to this machine.
-///
-/// Facts: luci-go `validate.SecureURL`, which reads it with Go's `net/url`.
-pub fn secure_url(text: &str) -> Result<(), String> {
-    length(text, URL_BYTES)?;
-    let shown = quote(text);
-    let parse = |why: &str| format!("parse {shown}: {why}");
-    if text.chars().any(|c| c.is_ascii_control()) {
-        return Err(parse("net/url: invalid control character in URL"));
-    }
-    let (scheme, rest) = scheme(text).map_err(parse)?;
-    let authority = rest.strip_prefix("//").unwrap_or("");
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or("");
-    let host = match authority.rsplit_once('@') {
-        Some((_, host)) => host,
-        None => authority,
-    };
-    if let Some(bad) = host.chars().find(|c| " \"<>\\^`{|}".contains(*c)) {
-        return Err(parse(&format!("invalid character {} in host name", quote(&bad.to_string()))));
-    }
-    let (name, port) = match host.strip_prefix('[') {
-        Some(inside) => inside.split_once(']').ok_or_else(|| parse("missing ']' in host"))?,
-        None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
-    };
-    let digits = port.strip_prefix(':').unwrap_or(if port.is_empty() { "" } else { "x" });
-    if !digits.chars().all(|c| c.is_ascii_digit()) {
-        return Err(parse(&format!("invalid port {} after host", quote(port))));
-    }
-    let local = matches!(name, "localhost" | "127.0.0.1" | "::1");
-    match scheme.to_ascii_lowercase().as_str() {
-        _ if name.is_empty() => Err(format!("invalid URL {shown}")),
-        "https" => Ok(()),
-        "http" if local => Ok(()),
-        _ => Err(format!("{shown} is not secure")),
-    }
-}
-
-/// The scheme, empty for a relative URL, and what follows its `:`.
-fn scheme(text: &str) -> Result<(&str, &str), &'static str> {
-    let in_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    let end = text.find(|c: char| !in_scheme(c)).unwrap_or(text.len());
-    match text[end..].strip_prefix(':') {
-        Some(_) if end == 0 => Err("missing protocol scheme"),
-        Some(rest) if text.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-            Ok((&text[..end], rest))
-        }
-        _ => {
-            let segment = text.split(['/', '?', '#']).next().unwrap_or("");
-            if segment.contains(':') {
-                return Err("first path segment in URL cannot contain colon");
-            }
-            Ok(("", text))
-        }
-    }
 }
 
 /// A bot's name for one of its requests, or empty: `^[a-zA-Z0-9\-_/]{0,50}$`.
@@ -249,36 +192,6 @@ mod tests {
                 ("projects/my-proj/topics/topic\n", "topic \"projects"),
                 (&id, "topic id"),
                 (&long, "1025 > 1024"),
-            ],
-        );
-    }
-
-    #[test]
-    fn urls() {
-        table(
-            secure_url,
-            &[
-                ("https://cipd.example.com", ""),
-                ("HTTPS://x:8080/path?q", ""),
-                ("http://localhost:80", ""),
-                ("http://127.0.0.1", ""),
-                ("http://[::1]:9", ""),
-                ("https://user:pw@host/", ""),
-                ("http://example.com", "is not secure"),
-                ("http://localhost.evil.com", "is not secure"),
-                ("http://localhost@evil.com", "is not secure"),
-                ("ftp://localhost", "is not secure"),
-                ("//localhost", "is not secure"),
-                ("cipd.example.com", r#"invalid URL "cipd.example.com""#),
-                ("https:cipd", "invalid URL"),
-                ("https://", "invalid URL"),
-                ("https://:80", "invalid URL"),
-                ("https://a:b", r#"invalid port ":b" after host"#),
-                ("https://a b", r#"invalid character " " in host name"#),
-                ("://x", "missing protocol scheme"),
-                ("1a:b", "first path segment in URL cannot contain colon"),
-                ("https://a\n", "invalid control character"),
-                ("https://[::1", "missing ']' in host"),
             ],
         );
     }

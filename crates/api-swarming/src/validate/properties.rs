@@ -8,7 +8,7 @@ use super::filter::Filter;
 use super::path::{self, Directories};
 use super::task::Properties;
 use super::text::{join, length, only, quote};
-use super::{cipd, name};
+use super::{cipd, url};
 use crate::config::Pool;
 use crate::proto::swarming::{
     CacheEntry, CasReference, CipdInput, CipdPackage, Digest, StringListPair, StringPair,
@@ -245,7 +245,7 @@ fn cipd_input(
     directories: &mut Directories,
 ) -> Result<(), String> {
     if !input.server.is_empty() {
-        at("server", name::secure_url(&input.server))?;
+        at("server", url::secure_url(&input.server))?;
     }
     if let Some(CipdPackage { package_name, version, path }) = &input.client_package {
         if !path.is_empty() {

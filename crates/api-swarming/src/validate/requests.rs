@@ -1,7 +1,7 @@
 //! The fields of all calls but `NewTask`.
 //!
 //! Facts: luci-go `swarming/server/rpcs/{base,tasks_*,bots_*}.go`. Permissions and cursors are checked elsewhere; where
-//! upstream looks at a cursor before a later field, that order is not kept.
+//! upstream looks at them before a later field, that order is not kept.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,14 @@ use super::cursor::Cursor;
 use super::filter::Filter;
 use super::task_id::{EPOCH_MS, TaskId};
 use crate::proto::swarming::{
-    BotEventsRequest, BotTasksRequest, SortQuery, StateQuery, StringPair, TaskIdWithOffsetRequest,
-    TasksCancelRequest, TasksCountRequest, TasksRequest, TasksWithPerfRequest, TerminateRequest,
+    SortQuery, StateQuery, TaskIdWithOffsetRequest, TasksCancelRequest, TasksCountRequest,
+    TasksRequest, TasksWithPerfRequest,
 };
 use crate::prpc::Status;
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: i32 = 1000;
 const MAX_BATCH: usize = 1000;
-const REASON_BYTES: usize = 1000;
 /// 160 chunks of 100 KiB: the most that one `GetStdout` gives.
 pub const MAX_OUTPUT_BYTES: u32 = 160 * 102_400;
 
@@ -34,14 +33,6 @@ pub fn task_id(text: &str) -> Result<TaskId, Status> {
 /// The text for a task that does not exist.
 pub fn no_task() -> Status {
     Status::not_found("no such task")
-}
-
-/// The bot that a call names.
-pub fn bot_id(text: &str) -> Result<&str, Status> {
-    if text.is_empty() {
-        return Err(Status::invalid("bot_id is required"));
-    }
-    Ok(text)
 }
 
 /// How many items a page has: 1..=1000, and 100 for 0.
@@ -146,7 +137,7 @@ fn search(
 }
 
 /// Upstream's server crashes on a number that means nothing.
-fn state_query(state: i32) -> Result<StateQuery, Status> {
+pub(super) fn state_query(state: i32) -> Result<StateQuery, Status> {
     StateQuery::try_from(state).map_err(|_| Status::invalid(format!("invalid state {state}")))
 }
 
@@ -159,7 +150,8 @@ pub fn list_tasks(request: &TasksWithPerfRequest) -> Result<TaskSearch, Status> 
 pub fn list_task_requests(request: &TasksRequest) -> Result<TaskSearch, Status> {
     let TasksRequest { start, end, state, sort, tags, cursor, .. } = request;
     let limit = limit(request.limit)?;
-    search(*sort, tags, start.as_ref(), end.as_ref(), *state, limit, ("ListTaskRequests", cursor))
+    let page = ("ListTaskRequests", cursor.as_str());
+    search(*sort, tags, start.as_ref(), end.as_ref(), *state, limit, page)
 }
 
 /// `now` is the end of the range where none is given.
@@ -230,121 +222,6 @@ pub fn get_stdout(request: &TaskIdWithOffsetRequest) -> Result<OutputRange, Stat
         _ => MAX_OUTPUT_BYTES,
     };
     Ok(OutputRange { task: task_id(&request.task_id)?, offset, length })
-}
-
-/// The bot and why, as [`NewTask::terminate`](super::task::NewTask::terminate) takes them.
-pub fn terminate_bot(request: &TerminateRequest) -> Result<(&str, &str), Status> {
-    let bot = bot_id(&request.bot_id)?;
-    let length = request.reason.len();
-    if length > REASON_BYTES {
-        let why = format!("reason is too long: {length} > {REASON_BYTES}");
-        return Err(Status::invalid(why));
-    }
-    Ok((bot, &request.reason))
-}
-
-/// A search for bots by dimension, as `ListBots` and `CountBots` do.
-pub fn bot_dimensions(pairs: &[StringPair]) -> Result<Filter, Status> {
-    Filter::of_bots(pairs).map_err(|why| Status::invalid(format!("invalid dimensions: {why}")))
-}
-
-/// Which events of a bot a call is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BotEventSearch<'a> {
-    pub bot: &'a str,
-    pub time: TimeRange,
-    pub limit: u32,
-}
-
-pub fn list_bot_events(request: &BotEventsRequest) -> Result<BotEventSearch<'_>, Status> {
-    let bot = bot_id(&request.bot_id)?;
-    let limit = limit(request.limit)?;
-    let time = any_range(request.start.as_ref(), request.end.as_ref());
-    Ok(BotEventSearch { bot, time, limit })
-}
-
-/// Which tasks of a bot a call is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BotTaskSearch<'a> {
-    pub bot: &'a str,
-    /// Of the time that `sort` names.
-    pub time: TimeRange,
-    pub state: StateQuery,
-    /// Never `QUERY_ABANDONED_TS`.
-    pub sort: SortQuery,
-    pub limit: u32,
-    /// The last task of the page before.
-    pub after: Option<u64>,
-}
-
-pub fn list_bot_tasks(request: &BotTasksRequest) -> Result<BotTaskSearch<'_>, Status> {
-    let bot = bot_id(&request.bot_id)?;
-    let limit = limit(request.limit)?;
-    let state = state_query(request.state)?;
-    if let Some(why) = never_on_a_bot(state) {
-        return Err(Status::invalid(why));
-    }
-    let sort =
-        SortQuery::try_from(request.sort).map_err(|_| Status::invalid("invalid sort order"))?;
-    let (start, end) = (request.start.as_ref(), request.end.as_ref());
-    let after = || Cursor::number("ListBotTasks", &request.cursor);
-    let (after, time) = match sort {
-        SortQuery::QueryCreatedTs => (after()?, created_range(start, end)?),
-        SortQuery::QueryAbandonedTs => {
-            let why = "sorting by abandoned time is not supported currently, open a bug if needed";
-            return Err(Status::invalid(why));
-        }
-        SortQuery::QueryCompletedTs | SortQuery::QueryStartedTs => {
-            if state != StateQuery::QueryAll {
-                let why = "a state filter other than QUERY_ALL when using non-default sort order \
-                           is not supported currently, open a bug if needed";
-                return Err(Status::invalid(why));
-            }
-            (after()?, any_range(start, end))
-        }
-    };
-    Ok(BotTaskSearch { bot, time, state, sort, limit, after })
-}
-
-/// Why no task of a bot is ever found in this state.
-fn never_on_a_bot(state: StateQuery) -> Option<&'static str> {
-    match state {
-        StateQuery::QueryPending => Some(
-            "default QUERY_PENDING state filter will always result in empty response, \
-             since pending tasks are not associated with bots: \
-             use a different filter (perhaps QUERY_ALL?)",
-        ),
-        StateQuery::QueryPendingRunning => Some(
-            "QUERY_PENDING_RUNNING state filter is equivalent to QUERY_RUNNING, \
-             since pending tasks are not associated with bots: use QUERY_RUNNING filter explicitly",
-        ),
-        StateQuery::QueryExpired => Some(
-            "QUERY_EXPIRED state filter will always result in empty response, \
-             since expired tasks are not associated with bots",
-        ),
-        StateQuery::QueryDeduped => Some(
-            "QUERY_DEDUPED state filter will always result in empty response, \
-             since dedupped tasks are not associated with bots",
-        ),
-        StateQuery::QueryNoResource => Some(
-            "QUERY_NO_RESOURCE state filter will always result in empty response, \
-             since NO_RESOURCE tasks are not associated with bots",
-        ),
-        StateQuery::QueryCanceled => Some(
-            "QUERY_CANCELED state filter will always result in empty response, \
-             since canceled tasks are not associated with bots: \
-             use a different filter (perhaps QUERY_KILLED?)",
-        ),
-        StateQuery::QueryRunning
-        | StateQuery::QueryCompleted
-        | StateQuery::QueryCompletedSuccess
-        | StateQuery::QueryCompletedFailure
-        | StateQuery::QueryTimedOut
-        | StateQuery::QueryBotDied
-        | StateQuery::QueryAll
-        | StateQuery::QueryKilled
-        | StateQuery::QueryClientError => None,
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ fn ids() {
         r#"task_id zz: bad task ID: bad lowercase hex string "zz", wrong char z"#
     );
     assert_eq!(task_id("6663cfc78b41fb11"), task_id("6663cfc78b41fb10"));
-    assert_eq!(message(bot_id("")), "bot_id is required");
     let ids = |of: &[&str]| task_ids(&of.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
     assert_eq!(message(ids(&[])), "task_ids is required");
     assert_eq!(message(ids(&["1", "10"])), "task_ids: 1: bad task ID: too small");
@@ -118,48 +117,4 @@ fn output() {
         assert_eq!(range("10", 7, asked).unwrap().length, given);
     }
     assert_eq!(MAX_OUTPUT_BYTES, 16_384_000);
-}
-
-#[test]
-fn bots() {
-    let terminate = |bot: &str, reason: String| {
-        terminate_bot(&TerminateRequest { bot_id: bot.into(), reason }).map(|_| ())
-    };
-    assert_eq!(message(terminate("", String::new())), "bot_id is required");
-    assert_eq!(message(terminate("b", "r".repeat(1001))), "reason is too long: 1001 > 1000");
-    assert_eq!(terminate("b", "r".repeat(1000)), Ok(()));
-    let pair = StringPair { key: "9".into(), value: "v".into() };
-    assert!(
-        message(bot_dimensions(&[pair])).starts_with(r#"invalid dimensions: bad key "9": the"#)
-    );
-}
-
-#[test]
-fn tasks_of_a_bot() {
-    let list = |state: StateQuery, sort: i32| {
-        let request =
-            BotTasksRequest { bot_id: "b".into(), state: state as i32, sort, ..Default::default() };
-        list_bot_tasks(&request).map(|search| search.sort)
-    };
-    for state in [
-        StateQuery::QueryPending,
-        StateQuery::QueryPendingRunning,
-        StateQuery::QueryExpired,
-        StateQuery::QueryDeduped,
-        StateQuery::QueryNoResource,
-        StateQuery::QueryCanceled,
-    ] {
-        let why = message(list(state, 0));
-        assert!(why.contains("not associated with bots"), "{why}");
-        assert!(why.contains(state.as_str_name()), "{why}");
-    }
-    assert_eq!(list(StateQuery::QueryKilled, 0), Ok(SortQuery::QueryCreatedTs));
-    assert_eq!(list(StateQuery::QueryAll, 4), Ok(SortQuery::QueryStartedTs));
-    assert!(message(list(StateQuery::QueryKilled, 2)).contains("other than QUERY_ALL"));
-    assert!(message(list(StateQuery::QueryAll, 3)).contains("sorting by abandoned time"));
-    assert_eq!(message(list(StateQuery::QueryAll, 1)), "invalid sort order");
-    assert_eq!(
-        message(list_bot_tasks(&BotTasksRequest { limit: -1, ..Default::default() })),
-        "bot_id is required"
-    );
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::filter::Filter;
 use super::task_id::TaskId;
+use super::text::quote;
 use crate::proto::swarming::new_task_request::PoolTaskTemplateField;
 use crate::proto::swarming::{CacheEntry, CasReference, CipdInput, CipdPackage, Containment};
-use crate::prpc::Status;
+use crate::prpc::{Code, Status};
 
 /// More urgent tasks need a permission of their own.
 pub const MOST_URGENT: u8 = 20;
@@ -54,6 +55,16 @@ pub struct Parent {
     pub id: TaskId,
     /// As the client wrote it, which is how tags and answers name it.
     pub text: String,
+}
+
+/// What the server knows of a task that asks for another.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownParent<'a> {
+    /// It waits or runs.
+    pub is_active: bool,
+    /// It only asks a bot to stop.
+    pub is_terminate: bool,
+    pub user: &'a str,
 }
 
 /// Whom a task may act as.
@@ -186,6 +197,28 @@ impl NewTask {
         Ok(())
     }
 
+    /// Takes over from the task that asks for this one: its user is whoever asked for the first.
+    ///
+    /// `parent` is what is known of [`Parent::id`], if anything.
+    pub fn set_parent(&mut self, parent: Option<&KnownParent<'_>>) -> Result<(), Status> {
+        let Some(Parent { text, .. }) = &self.parent else { return Ok(()) };
+        let shown = quote(text);
+        match parent {
+            None => Err(Status::not_found(format!("parent task {shown} not found"))),
+            Some(parent) if parent.is_terminate => {
+                Err(Status::invalid("termination task cannot be a parent"))
+            }
+            Some(parent) if !parent.is_active => {
+                let why = format!("parent task {shown} has ended");
+                Err(Status::new(Code::FailedPrecondition, why))
+            }
+            Some(parent) => {
+                parent.user.clone_into(&mut self.user);
+                Ok(())
+            }
+        }
+    }
+
     /// A caller without `swarming.pools.createHighPriorityTask` gets the most urgent priority that is left, silently.
     pub fn clamp_priority(&mut self, may_be_urgent: bool) {
         if !may_be_urgent {
@@ -257,73 +290,5 @@ impl Properties {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FACTS: TagFacts<'_> = TagFacts {
-        authenticated: "user:joe@localhost",
-        pool_version: "r1",
-        task_template: "none",
-        rbe: None,
-    };
-
-    #[test]
-    fn a_termination_is_recognised() {
-        let task = NewTask::terminate("bot1", "too old");
-        assert!(task.is_terminate());
-        assert_eq!(task.name, "Terminate bot1: too old");
-        assert_eq!(task.expiration_secs(), 432_000);
-        assert_eq!(
-            task.all_tags(FACTS),
-            [
-                "authenticated:user:joe@localhost",
-                "id:bot1",
-                "priority:0",
-                "realm:none",
-                "service_account:none",
-                "swarming.pool.template:no_pool",
-                "swarming.terminate:1",
-                "user:none",
-            ]
-        );
-        let mut other = task.clone();
-        other.slices[0].properties.idempotent = true;
-        assert!(!other.is_terminate());
-        let mut other = task;
-        other.slices[0].properties.dimensions.insert("pool".into(), vec!["p".into()]);
-        assert!(!other.is_terminate());
-    }
-
-    #[test]
-    fn defaults() {
-        let mut task = NewTask::terminate("b", "");
-        assert_eq!(task.name, "Terminate b");
-        assert_eq!(task.set_realm(None).unwrap_err().message, "task realm is required");
-        task.set_realm(Some("a:b")).unwrap();
-        task.set_realm(Some("c:d")).unwrap();
-        assert_eq!(task.realm.as_deref(), Some("a:b"));
-        task.priority = 5;
-        task.clamp_priority(true);
-        assert_eq!(task.priority, 5);
-        task.clamp_priority(false);
-        assert_eq!(task.priority, 20);
-        task.priority = 200;
-        task.clamp_priority(false);
-        assert_eq!(task.priority, 200);
-    }
-
-    #[test]
-    fn cipd_of_the_task_wins() {
-        let default = DefaultCipd {
-            server: "https://cipd".into(),
-            client_package: "client".into(),
-            client_version: "latest".into(),
-        };
-        let mut properties = Properties::default();
-        properties.cipd_input.server = "https://own".into();
-        properties.set_default_cipd(&default);
-        let input = &properties.cipd_input;
-        assert_eq!(input.server, "https://own");
-        assert_eq!(input.client_package.as_ref().unwrap().version, "latest");
-    }
-}
+#[path = "task_tests.rs"]
+mod tests;
