@@ -284,6 +284,12 @@ impl<'a> Bot<'a> {
         self.poll_as(&format!("{}-{}", self.id, self.polls.get())).await
     }
 
+    /// Asks, and hangs up when there is nothing for a moment: the bot is known then.
+    pub async fn claim_nothing(&self) -> Value {
+        let wait = std::time::Duration::from_millis(100);
+        tokio::time::timeout(wait, self.poll()).await.unwrap_or(json!({"cmd": "sleep"}))
+    }
+
     /// Asks, and gets a task to run: its run id.
     pub async fn claim(&self) -> String {
         let reply = self.poll().await;
