@@ -248,3 +248,29 @@ async fn what_makes_no_sense_is_refused_in_words() {
     let told = ground.post("task_update/6663cfc78b41fb11", &json!({"id": "b"})).await.json();
     assert_eq!((&told["ok"], &told["must_stop"]), (&json!(false), &json!(true)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upstreams_pages_are_served_where_there_is_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("public_botlist_index.html"), "<bot-list></bot-list>")
+        .unwrap();
+    std::fs::write(folder.path().join("a.js"), "1").unwrap();
+    std::fs::create_dir(folder.path().join("d.js")).unwrap();
+    let ui = Some(folder.path().to_owned());
+    let ground = Ground::with(Options { ui, ..Options::default() }).await;
+    let page = ground.get("/botlist?k=pool").await;
+    // Loaded without TLS it must not call with it.
+    assert_eq!(page.text(), "<script>window.LIVE_DEMO=true</script><bot-list></bot-list>");
+    assert!(page.headers.contains_key("content-security-policy"));
+    assert_eq!(ground.get("/newres/a.js").await.text(), "1");
+    for path in
+        ["/newres/d.js", "/newres/..%2fa.js", "/newres/../a.js", "/newres/.a.js", "/tasklist"]
+    {
+        assert_eq!(ground.get(path).await.status, 404, "{path}");
+    }
+    let moved = ground.get("/restricted/bot/a&b").await;
+    assert_eq!(moved.headers["location"], "/bot?id=a%26b");
+    assert_eq!(ground.get("/auth/openid/state").await.json()["email"], "anyone@localhost");
+    let without = Ground::new().await;
+    assert!(!without.door.serves("/botlist"));
+}
