@@ -116,6 +116,11 @@ async fn job(
             }
         };
         order = Some(workspace_order(door, &shared, &workspace, secrets));
+    } else if let Some(read) = (door.foreign)(&payload, lease.slice) {
+        match read {
+            Ok(read) => order = Some(read),
+            Err(why) => return Ok(Err(why)),
+        }
     } else if !payload.is_empty() {
         // A job that was submitted in the executors' own words.
         match serde_json::from_slice(&payload) {

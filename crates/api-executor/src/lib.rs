@@ -46,9 +46,15 @@ pub struct Door {
     pub tokens: Tokens,
     /// Whether jobs name the server's own folder of a repository to runners on this host.
     pub share_paths: bool,
+    foreign: Foreign,
     documents: convert::Documents,
     entries: add_execution_log_entry::Entries,
 }
+
+/// Reads jobs of doors whose payloads are not the executors' words: the payload and the slice give the order, or why there
+/// is none. `None` when it is not theirs either.
+pub type Foreign =
+    Box<dyn Fn(&[u8], u32) -> Option<Result<executor_protocol::Order, String>> + Send + Sync>;
 
 impl Door {
     pub fn new(
@@ -68,9 +74,15 @@ impl Door {
             service,
             tokens,
             share_paths,
+            foreign: Box::new(|_, _| None),
             documents: convert::Documents::default(),
             entries: add_execution_log_entry::Entries::default(),
         }
+    }
+
+    /// Lets runners serve the jobs of other doors too.
+    pub fn with_foreign(self, foreign: Foreign) -> Self {
+        Self { foreign, ..self }
     }
 
     /// Whether a path belongs to this door.

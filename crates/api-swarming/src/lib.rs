@@ -4,6 +4,7 @@ pub mod archive;
 mod background;
 pub mod bot;
 pub mod config;
+pub mod hands;
 mod legacy;
 pub mod proto;
 pub mod prpc;

@@ -244,15 +244,29 @@ impl TaskView {
         if let Some(at) = record.cancel_requested {
             out.abandoned_ts = Some(wall(at));
         }
+        // Hands that are no bots report by the outcome alone.
+        let by_outcome = match &record.outcome {
+            _ if has_report => None,
+            Outcome::Succeeded => Some(0),
+            Outcome::Failed { exit } => Some(i64::from(*exit)),
+            Outcome::TimedOut { .. }
+            | Outcome::Canceled
+            | Outcome::Killed
+            | Outcome::Expired
+            | Outcome::NoResource
+            | Outcome::RunnerLost
+            | Outcome::Rejected { .. } => None,
+        };
         // Nobody told how it ended.
         let vanished = !has_report && matches!(state, TaskState::Killed | TaskState::BotDied);
         let died = vanished || matches!(state, TaskState::BotDied | TaskState::ClientError);
         let numberless = died || state == TaskState::TimedOut;
         let elapsed = record.ended.0.saturating_sub(record.started.0) as f32 / 1000.0;
-        out.exit_code = report.exit_code.unwrap_or(if numberless { -1 } else { 0 });
-        out.duration = report
-            .duration
-            .map_or(if numberless { elapsed } else { 0.0 }, |seconds| seconds as f32);
+        let timed = numberless || by_outcome.is_some();
+        let unknown = if numberless { -1 } else { 0 };
+        out.exit_code = report.exit_code.or(by_outcome).unwrap_or(unknown);
+        out.duration =
+            report.duration.map_or(if timed { elapsed } else { 0.0 }, |seconds| seconds as f32);
         out.failure = !died && is_failure(state, out.exit_code);
         out.internal_failure = died;
         if report.cost_usd > 0.0 {

@@ -123,6 +123,8 @@ pub async fn start(
         api_executor::Tokens::new([runner_token.as_str()]),
         loopback,
     );
+    let executor = executor
+        .with_foreign(swarming::hands(section.external_url.clone().unwrap_or_else(own_url)));
     let graphql = Arc::new(api_graphql::Door::new(service.clone(), &token));
     let swarming = swarming::door(swarming::Wiring {
         settings: of_swarming,

@@ -10,10 +10,12 @@ use api_swarming::archive::{self, Identity};
 use api_swarming::config::toml::Swarming;
 use api_swarming::config::{Config, files, toml};
 use api_swarming::validate::new_task::{MIN_TIMEOUT_SECS, OLD_MIN_TIMEOUT_SECS};
-use api_swarming::{Access, Caller, Door, Parts, Role};
+use api_swarming::{Access, Caller, Door, Parts, Role, hands};
 use dispatcher::{Clock, Dispatcher, SystemClock};
+use executor_protocol::{NetworkOrder, Order, RuntimeOrder};
 use fleet::{Fleet, FleetStore};
 use futures::FutureExt;
+use spec::{EnvVar, Run, Step};
 
 pub struct Wiring<'a> {
     pub settings: &'a Swarming,
@@ -131,4 +133,68 @@ fn upstream(directory: &Path) -> anyhow::Result<Config> {
         let shown = directory.display();
         crate::cli::BadInput(format!("the configuration in `{shown}` is wrong:\n{mistakes}")).into()
     })
+}
+
+/// Lets our own runners serve tasks: a task that needs neither CIPD nor CAS is a job with one step.
+pub fn hands(server: String) -> api_executor::Foreign {
+    Box::new(move |payload, slice| {
+        // Jobs in the executors' own words are JSON, and no task begins so.
+        if payload.first() == Some(&b'{') {
+            return None;
+        }
+        Some(hands::command(payload, slice, &server)?.map(|command| order(&command)))
+    })
+}
+
+fn order(command: &hands::Command) -> Order {
+    let quoted: Vec<String> = command.arguments.iter().map(|text| quote(text)).collect();
+    let mut script = String::new();
+    for (name, _) in command.env.iter().filter(|(_, value)| value.is_empty()) {
+        script += &format!("unset {name}\n");
+    }
+    if !command.directory.is_empty() {
+        let directory = quote(&command.directory);
+        script += &format!("mkdir -p {directory} && cd {directory} || exit 1\n");
+    }
+    script += &format!("exec {}\n", quoted.join(" "));
+    let set = command.env.iter().filter(|(_, value)| !value.is_empty());
+    let step = Step {
+        run: Run::Shell(spec::literal(&script)),
+        container: None,
+        env: set
+            .map(|(name, value)| EnvVar { name: name.clone(), value: Some(spec::literal(value)) })
+            .collect(),
+        files: BTreeMap::new(),
+        mount: Vec::new(),
+        outputs: BTreeMap::new(),
+        r#if: spec::Condition::Always,
+        timeout_ms: None,
+        at: spec::Position::default(),
+    };
+    let raw = |value: serde_json::Value| {
+        serde_json::value::to_raw_value(&value).expect("our own types are JSON")
+    };
+    Order {
+        checkout: None,
+        path: String::new(),
+        only_fetch_workspace: false,
+        steps: raw(serde_json::json!([step])),
+        repository: raw(serde_json::json!(spec::RepositoryContext::default())),
+        batch_change: raw(serde_json::json!(spec::BatchChangeContext::default())),
+        mounts: Vec::new(),
+        secrets: Vec::new(),
+        runtime: RuntimeOrder::Process,
+        network: NetworkOrder::Host,
+        cpus: None,
+        memory_bytes: None,
+        pids: None,
+        step_timeout_ms: None,
+        job_timeout_ms: Some(u64::from(command.timeout_secs) * 1000),
+        use_cache: false,
+    }
+}
+
+/// One word of a shell, whatever it says.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
