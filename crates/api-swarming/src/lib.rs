@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dispatcher::StoreError;
-use http::{Response, StatusCode, request};
+use http::{Response, StatusCode, header, request};
 
 use crate::config::Config;
 pub use crate::server::{Access, Caller, Parts, Role};
@@ -58,6 +58,10 @@ impl Door {
         body: Bytes,
         from: Option<IpAddr>,
     ) -> Response<Bytes> {
+        if self.0.access.open && is_foreign(&request) {
+            let why = "a page of another site may not use a server that asks for no token";
+            return bot::text(StatusCode::FORBIDDEN, why);
+        }
         let from = from.map(|address| address.to_string()).unwrap_or_default();
         if let Some(response) = bot::answer(&self.0, &request, body.clone(), &from).await {
             return response;
@@ -80,4 +84,14 @@ impl Door {
         self.0.fleet.mark_all();
         background::flush(&self.0);
     }
+}
+
+/// SECURITY: whether a browser sends this for a page of another site. Such a page could otherwise have commands run on the
+/// machine of whoever looks at it.
+fn is_foreign(request: &request::Parts) -> bool {
+    let Some(origin) = request.headers.get(header::ORIGIN) else { return false };
+    let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri.authority().map(|authority| authority.as_str()));
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    !matches!((origin, host), (Some((_, of)), Some(host)) if of.eq_ignore_ascii_case(host))
 }

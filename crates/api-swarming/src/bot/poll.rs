@@ -21,7 +21,7 @@ use crate::config::BotGroup;
 use crate::proto::stored::{BotFacts, StoredTask};
 use crate::prpc::{Code, Status};
 use crate::server::{Server, now};
-use crate::tasks::TERMINATION_QUEUE;
+use crate::tasks::{TERMINATION_QUEUE, queue_of};
 use crate::validate::fill::dimension_pairs;
 use crate::validate::task::ServiceAccount;
 use crate::validate::{TaskId, properties};
@@ -196,7 +196,7 @@ async fn register(
     dimensions: &Dimensions,
 ) -> Result<(), Status> {
     let pools = dimensions.iter().filter(|(key, _)| *key == "pool").flat_map(|(_, pools)| pools);
-    let queues = pools.map(|pool| Arc::from(pool.as_str()));
+    let queues = pools.map(|pool| Arc::from(queue_of(pool)));
     let spec = RunnerSpec {
         name: runner.clone(),
         session: Session(session),

@@ -9,7 +9,7 @@ use model::{
 };
 use prost::Message;
 
-use super::TERMINATION_QUEUE;
+use super::{TERMINATION_QUEUE, queue_of};
 use crate::config::{Config, Pool, SchedulingAlgorithm};
 use crate::proto::stored::StoredTask;
 use crate::proto::swarming::TaskRequestResponse;
@@ -207,7 +207,10 @@ impl Draft {
             }
         });
         NewJob {
-            queue: if task.is_terminate() { TERMINATION_QUEUE } else { &task.pool }.into(),
+            queue: match task.is_terminate() {
+                true => TERMINATION_QUEUE.into(),
+                false => queue_of(&task.pool).into(),
+            },
             owner: self.authenticated.as_str().into(),
             priority: Priority(task.priority),
             slices: slices.collect(),

@@ -449,3 +449,29 @@ async fn off_loopback_a_caller_has_a_role() {
         assert_eq!(reply["request"]["priority"], priority);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_can_do_nothing_here() {
+    let ground = Ground::new().await;
+    let send = |origin: &'static str, method: &'static str| {
+        let request = http::Request::builder()
+            .method(method)
+            .uri("/prpc/swarming.v2.Tasks/NewTask")
+            .header("host", "localhost:7070")
+            .header("origin", origin)
+            .header("content-type", "application/json")
+            .body(task().to_string().into())
+            .unwrap();
+        ground.send(request)
+    };
+    for origin in
+        ["https://evil.example", "http://localhost:9", "null", "http://localhost:7070.evil"]
+    {
+        for method in ["POST", "OPTIONS"] {
+            let reply = send(origin, method).await;
+            assert_eq!(reply.status, 403, "{origin} {method}");
+            assert!(!reply.headers.contains_key("access-control-allow-origin"));
+        }
+    }
+    assert_eq!(send("http://localhost:7070", "POST").await.status, 200);
+}

@@ -6,3 +6,4 @@ mod faults;
 mod queries;
 mod security;
 mod support;
+mod swarming;
