@@ -10,6 +10,7 @@ pub mod prpc;
 mod rpcs;
 mod server;
 mod tasks;
+mod ui;
 pub mod validate;
 
 use std::net::IpAddr;
@@ -35,10 +36,11 @@ impl Door {
     }
 
     /// Whether a path is this door's.
-    pub fn serves(path: &str) -> bool {
+    pub fn serves(&self, path: &str) -> bool {
         const ROOTS: [&str; 4] = ["/prpc/", "/swarming/api/", "/_ah/api/", "/bot_code/"];
         matches!(path, "/bot_code" | "/bootstrap")
             || ROOTS.iter().any(|root| path.starts_with(root))
+            || (self.0.ui().is_some() && ui::serves(path))
     }
 
     /// Largest body of a request, in bytes.
@@ -57,6 +59,9 @@ impl Door {
     ) -> Response<Bytes> {
         let from = from.map(|address| address.to_string()).unwrap_or_default();
         if let Some(response) = bot::answer(&self.0, &request, body.clone(), &from).await {
+            return response;
+        }
+        if let Some(response) = ui::answer(&self.0, &request) {
             return response;
         }
         if let Some(response) = legacy::answer(&self.0, &request).await {

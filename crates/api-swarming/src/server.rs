@@ -1,6 +1,7 @@
 //! What every endpoint of the door shares.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -71,6 +72,8 @@ pub struct Parts {
     pub archive: Option<Archive>,
     /// Tasks that ask for no packages are run without CIPD, from which a bot would fetch a client before each of them.
     pub without_cipd: bool,
+    /// A built copy of upstream's pages.
+    pub ui: Option<PathBuf>,
     /// SECURITY: makes tokens to fetch a bot's code with.
     pub key: [u8; 32],
 }
@@ -92,6 +95,7 @@ pub(crate) struct Server {
     config: RwLock<Arc<Config>>,
     archive: Option<Archive>,
     without_cipd: bool,
+    ui: Option<PathBuf>,
     key: [u8; 32],
     /// Jobs of running tasks, so that an update need not look for its job.
     jobs: Mutex<HashMap<TaskId, JobId>>,
@@ -115,6 +119,7 @@ impl Server {
             config: RwLock::new(Arc::new(parts.config)),
             archive: parts.archive,
             without_cipd: parts.without_cipd,
+            ui: parts.ui,
             key: blake3::derive_key("phalanx swarming bootstrap v1", &parts.key),
             jobs: Mutex::default(),
             cache_sizes: RwLock::default(),
@@ -123,6 +128,10 @@ impl Server {
 
     pub fn config(&self) -> Arc<Config> {
         self.config.read().clone()
+    }
+
+    pub fn ui(&self) -> Option<&Path> {
+        self.ui.as_deref()
     }
 
     pub fn set_config(&self, config: Config) {

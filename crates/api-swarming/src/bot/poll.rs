@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dispatcher::{GrantedJob, Poll, PollReply};
 use engine::ops::{LoseOp, RegisterOp, RegisterOutcome, RunnerSpec};
 use fleet::{Health, Idleness, Seen, Task, Update};
-use http::Response;
+use http::{HeaderValue, Response, header};
 use model::{Dimensions, RunnerName, Session};
 use prost::Message;
 use rand::RngExt;
@@ -109,7 +109,11 @@ pub(super) async fn handle(
             // Whoever waited comes back at once, the others when there may be room.
             None if wait.is_zero() => {
                 let most = f64::from(config.settings.max_bot_sleep_secs.max(1));
-                sleep(rand::rng().random_range(most / 2.0..=most), false)
+                let mut response = sleep(rand::rng().random_range(most / 2.0..=most), false)?;
+                // Its connection is another's place.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+                Ok(response)
             }
             None => sleep(0.0, false),
         },

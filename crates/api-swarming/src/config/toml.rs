@@ -51,6 +51,8 @@ pub struct Swarming {
     pub bot: Option<PathBuf>,
     /// Upstream's `settings.cfg`, `bots.cfg`, `pools.cfg` and `scripts/`, in place of what stands here.
     pub config_directory: Option<PathBuf>,
+    /// The directory of a built copy of upstream's web UI: luci-py's `appengine/swarming/ui2/dist`.
+    pub ui: Option<PathBuf>,
     /// Let bots fetch CIPD's client before each task. By default only tasks that ask for packages do.
     pub cipd: bool,
     /// Let tasks ask for expirations and timeouts of 1 to 29 seconds too, as in the Python server's time.

@@ -94,7 +94,8 @@ pub(super) async fn get_bot(
     if let Some(seen) = server.fleet.get(&name) {
         return Ok(info(&seen));
     }
-    // One that was deleted is known by its last event.
+    // One that was deleted is known by its last event, which may not be written yet.
+    server.fleet.flush()?;
     let query =
         EventQuery { runner: name, at: WallMs(0)..WallMs(u64::MAX), before: None, limit: 1 };
     let last = server.fleet.store().events(&query)?.pop();

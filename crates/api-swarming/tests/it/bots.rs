@@ -1,1 +1,276 @@
 //! What bots do, and what is done to them.
+
+use serde_json::{Value, json};
+
+use crate::ground::{Bot, Ground, Options, archive};
+
+async fn events(ground: &Ground, bot: &str) -> Vec<(String, String)> {
+    let reply = ground.ok("Bots/ListBotEvents", json!({"botId": bot})).await;
+    let items = reply["items"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    items.iter().map(|item| (text(&item["eventType"]), text(&item["message"]))).collect()
+}
+
+fn kinds(events: &[(String, String)]) -> Vec<&str> {
+    events.iter().map(|(kind, _)| kind.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_is_known_by_what_it_says() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    assert_eq!(bot.claim_nothing().await["cmd"], "sleep");
+    let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(info["externalIp"], "127.0.0.1");
+    assert_eq!(info["authenticatedAs"], "bot:whitelisted-ip");
+    assert_eq!(info["version"], "0".repeat(64));
+    let dimensions = info["dimensions"].as_array().unwrap();
+    assert!(dimensions.contains(&json!({"key": "os", "value": ["Debian", "Linux"]})));
+    let state: Value = serde_json::from_str(info["state"].as_str().unwrap()).unwrap();
+    assert_eq!(state, json!({"running_time": 1.0, "sleep_streak": 0}));
+    let mut sick = Bot::connect(&ground, "b2").await;
+    sick.dimensions["pool"] = json!(["other"]);
+    sick.state["quarantined"] = json!("disk full");
+    let told = sick.poll().await;
+    assert_eq!((&told["cmd"], &told["quarantined"]), (&json!("sleep"), &json!(true)));
+    assert!(told["duration"].as_f64().unwrap() >= 60.0);
+    let mut tired = Bot::connect(&ground, "b3").await;
+    tired.state["maintenance"] = json!("new cables");
+    assert_eq!(tired.poll().await["quarantined"], false);
+    let list = |request: Value| {
+        let ground = &ground;
+        async move {
+            let reply = ground.ok("Bots/ListBots", request).await;
+            let items = reply["items"].as_array().cloned().unwrap_or_default();
+            items.iter().map(|b| b["botId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(list(json!({})).await, ["b1", "b2", "b3"]);
+    assert_eq!(list(json!({"quarantined": "TRUE"})).await, ["b2"]);
+    assert_eq!(list(json!({"inMaintenance": "TRUE"})).await, ["b3"]);
+    assert_eq!(list(json!({"isBusy": "FALSE", "quarantined": "FALSE"})).await, ["b1", "b3"]);
+    assert_eq!(list(json!({"dimensions": [{"key": "pool", "value": "other|none"}]})).await, ["b2"]);
+    let first = ground.ok("Bots/ListBots", json!({"limit": 2})).await;
+    let rest = json!({"limit": 2, "cursor": first["cursor"]});
+    assert_eq!(list(rest).await, ["b3"]);
+    let count = ground.ok("Bots/CountBots", json!({})).await;
+    assert_eq!(
+        (&count["count"], &count["quarantined"], &count["maintenance"]),
+        (&json!(3), &json!(1), &json!(1))
+    );
+    let all = ground.ok("Bots/GetBotDimensions", json!({})).await;
+    let pools = json!({"key": "pool", "value": ["default", "other"]});
+    assert!(all["botsDimensions"].as_array().unwrap().contains(&pools));
+    let permissions = ground.ok("Swarming/GetPermissions", json!({})).await;
+    assert_eq!(permissions["listBots"], json!(["default", "other"]));
+    let count = ground.get("/_ah/api/swarming/v1/bots/count?dimensions=pool:default").await.json();
+    assert_eq!(count["count"], "2");
+    let listed = ground.get("/_ah/api/swarming/v1/bots/list?quarantined=TRUE").await.json();
+    assert_eq!(listed["items"][0]["bot_id"], "b2");
+    let refused = ground.get("/_ah/api/swarming/v1/bots/list?limit=x").await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["error"]["message"].as_str()),
+        (400, Some("limit: `x` is not a number"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_poll_is_answered_when_there_is_work() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    let waiting = bot.poll();
+    let trigger = async {
+        // The poll is parked when the bot is idle and known.
+        while ground.call("swarming.v2.Bots/GetBot", &json!({"botId": "b1"})).await.code() != 0
+            || !parked(&ground)
+        {
+            tokio::task::yield_now().await;
+        }
+        ground.trigger(|_| {}).await
+    };
+    let (reply, id) = tokio::join!(waiting, trigger);
+    assert_eq!(reply["manifest"]["task_id"], format!("{}1", &id[..id.len() - 1]));
+}
+
+fn parked(ground: &Ground) -> bool {
+    ground.dispatcher.runners().iter().any(|runner| runner.waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_is_ended_by_a_task() {
+    let ground = Ground::new().await;
+    let unknown = ground.ok("Bots/TerminateBot", json!({"botId": "b1"})).await;
+    assert_eq!(ground.state(unknown["taskId"].as_str().unwrap()).await, "NO_RESOURCE");
+    let bot = Bot::connect(&ground, "b1").await;
+    assert_eq!(bot.claim_nothing().await["cmd"], "sleep");
+    let asked = json!({"botId": "b1", "reason": "too old"});
+    let id =
+        ground.ok("Bots/TerminateBot", asked.clone()).await["taskId"].as_str().unwrap().to_owned();
+    assert_eq!(ground.ok("Bots/TerminateBot", asked).await["taskId"], id.as_str());
+    let request = ground.ok("Tasks/GetRequest", json!({"taskId": id})).await;
+    assert_eq!(request["name"], "Terminate b1: too old");
+    // It goes before all others.
+    ground.trigger(|request| request["priority"] = json!(20)).await;
+    let told = bot.poll().await;
+    assert_eq!(told["cmd"], "terminate");
+    let run = told["task_id"].as_str().unwrap().to_owned();
+    bot.update(&run, json!({"duration": 0, "exit_code": 0})).await;
+    assert_eq!(ground.state(&id).await, "COMPLETED");
+    bot.event("bot_shutdown", "Signal was received").await;
+    let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!((&info["isDead"], &info["terminationTaskId"]), (&json!(true), &json!(id)));
+    let happened = events(&ground, "b1").await;
+    assert_eq!(kinds(&happened)[..3], ["bot_shutdown", "task_completed", "bot_terminate"]);
+    assert_eq!(happened[0].1, "Signal was received");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_goes_takes_its_task_with_it() {
+    let ground = Ground::new().await;
+    let mut bot = Bot::connect(&ground, "b1").await;
+    for how in ["restart", "shutdown", "delete"] {
+        let id = ground.trigger(|_| {}).await;
+        let run = bot.claim().await;
+        match how {
+            "restart" => {
+                bot.handshake().await;
+            }
+            "shutdown" => {
+                bot.event("bot_shutdown", "").await;
+            }
+            _ => {
+                let deleted = ground.ok("Bots/DeleteBot", json!({"botId": "b1"})).await;
+                assert_eq!(deleted["deleted"], true);
+            }
+        }
+        assert_eq!(ground.state(&id).await, "BOT_DIED", "{how}");
+        let told = bot.update(&run, json!({})).await;
+        assert_eq!((&told["ok"], &told["must_stop"]), (&json!(true), &json!(true)), "{how}");
+    }
+    let (code, text) = ground.fails("Bots/DeleteBot", json!({"botId": "b1"})).await;
+    assert_eq!((code, text.as_str()), (5, r#""b1" not found"#));
+    let gone = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(gone["deleted"], true);
+    assert_eq!(kinds(&events(&ground, "b1").await)[0], "bot_deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_takes_over_from_the_first() {
+    let ground = Ground::new().await;
+    let first = Bot::connect(&ground, "b1").await;
+    let second = Bot::connect(&ground, "b1").await;
+    assert_ne!(first.session, second.session);
+    let told = first.poll().await;
+    assert_eq!(
+        (&told["cmd"], &told["message"]),
+        (&json!("bot_restart"), &json!("Bot session expired"))
+    );
+    ground.trigger(|_| {}).await;
+    second.claim().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_is_kept_up_to_date() {
+    let ground = Ground::with(Options { with_archive: true, ..Options::default() }).await;
+    let archive = archive();
+    let mut bot = Bot::connect(&ground, "b1").await;
+    let told = bot.poll().await;
+    assert_eq!(told, json!({"cmd": "update", "version": archive.version}));
+    let code = ground.get(&format!("/swarming/api/v1/bot/bot_code/{}", archive.version)).await;
+    assert_eq!(code.status, 200);
+    assert_eq!(code.body, archive.zip);
+    let there = ground.get("/bot_code?bot_id=b1").await;
+    assert_eq!(there.status, 302);
+    assert!(there.headers["location"].to_str().unwrap().ends_with(&archive.version));
+    let script = ground.get("/bootstrap?tok=a'b").await;
+    assert!(script.text().contains("bootstrap_token"));
+    assert_eq!(ground.get("/swarming/api/v1/bot/server_ping").await.text(), "Server up\n");
+    bot.version = archive.version.clone();
+    assert_eq!(bot.handshake().await["bot_version"], archive.version.as_str());
+    assert_eq!(bot.claim_nothing().await["cmd"], "sleep");
+    assert_eq!(
+        ground.ok("Swarming/GetDetails", json!({})).await["botVersion"],
+        archive.version.as_str()
+    );
+    let closed =
+        Ground::with(Options { open: false, with_archive: true, ..Options::default() }).await;
+    assert_eq!(closed.get("/bot_code").await.status, 403);
+    let reply = closed.call_as(Some("admin"), "swarming.v2.Swarming/GetToken", &json!({})).await;
+    let reply: Value = serde_json::from_str(reply.text().strip_prefix(")]}'\n").unwrap()).unwrap();
+    let token = reply["bootstrapToken"].as_str().unwrap();
+    assert_eq!(closed.get(&format!("/bot_code?tok={token}")).await.status, 302);
+    assert_eq!(closed.get(&format!("/bot_code?tok={token}0")).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_of_2022_is_served_too() {
+    let ground = Ground::new().await;
+    let id = ground.trigger(|_| {}).await;
+    let attributes = json!({
+        "dimensions": {"id": ["old"], "pool": ["default"]},
+        "state": {"running_time": 1, "sleep_streak": 0},
+        "version": "v",
+    });
+    let hello = ground.post("handshake", &attributes).await.json();
+    assert_eq!(hello["bot_version"], "v");
+    let mut poll = attributes.clone();
+    poll["request_uuid"] = json!("one");
+    let told = ground.post("poll", &poll).await.json();
+    let run = told["manifest"]["task_id"].as_str().unwrap();
+    let last = json!({"id": "old", "task_id": run, "duration": 1, "exit_code": 0, "cost_usd": 0});
+    ground.post(&format!("task_update/{run}"), &last).await;
+    assert_eq!(ground.state(&id).await, "COMPLETED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_no_sense_is_refused_in_words() {
+    let ground = Ground::new().await;
+    for (call, body, status, words) in [
+        ("poll", json!("x"), 400, "bad JSON"),
+        ("poll", json!({}), 400, "no `id` dimension"),
+        ("handshake", json!({"dimensions": {"id": [1]}}), 400, "bad bot `id`"),
+        (
+            "event",
+            json!({"dimensions": {"id": ["b"]}, "event": "bot_party"}),
+            400,
+            "unsupported event type",
+        ),
+        ("task_update/1011", json!({"id": "b", "task_id": "1021"}), 400, "the path names task"),
+        ("task_update", json!({"id": "b", "task_id": "x"}), 400, "task ID"),
+        ("task_update/1011", json!({"id": "b", "cost_usd": -1}), 400, "negative cost"),
+        ("party", json!({}), 404, "no such call"),
+    ] {
+        let reply = ground.post(call, &body).await;
+        assert_eq!(reply.status.as_u16(), status, "{call} {body}: {}", reply.text());
+        assert!(reply.text().contains(words), "{call} {body}: {}", reply.text());
+    }
+    // A task of nobody, or of another bot.
+    let told = ground.post("task_update/6663cfc78b41fb11", &json!({"id": "b"})).await.json();
+    assert_eq!((&told["ok"], &told["must_stop"]), (&json!(false), &json!(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upstreams_pages_are_served_where_there_is_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("public_botlist_index.html"), "<bot-list></bot-list>")
+        .unwrap();
+    std::fs::write(folder.path().join("a.js"), "1").unwrap();
+    std::fs::create_dir(folder.path().join("d.js")).unwrap();
+    let ui = Some(folder.path().to_owned());
+    let ground = Ground::with(Options { ui, ..Options::default() }).await;
+    let page = ground.get("/botlist?k=pool").await;
+    // Loaded without TLS it must not call with it.
+    assert_eq!(page.text(), "<script>window.LIVE_DEMO=true</script><bot-list></bot-list>");
+    assert!(page.headers.contains_key("content-security-policy"));
+    assert_eq!(ground.get("/newres/a.js").await.text(), "1");
+    for path in
+        ["/newres/d.js", "/newres/..%2fa.js", "/newres/../a.js", "/newres/.a.js", "/tasklist"]
+    {
+        assert_eq!(ground.get(path).await.status, 404, "{path}");
+    }
+    let moved = ground.get("/restricted/bot/a&b").await;
+    assert_eq!(moved.headers["location"], "/bot?id=a%26b");
+    assert_eq!(ground.get("/auth/openid/state").await.json()["email"], "anyone@localhost");
+    let without = Ground::new().await;
+    assert!(!without.door.serves("/botlist"));
+}

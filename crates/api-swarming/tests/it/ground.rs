@@ -29,11 +29,12 @@ pub struct Options {
     pub open: bool,
     pub config: Config,
     pub with_archive: bool,
+    pub ui: Option<std::path::PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { open: true, config: Config::on_demand(), with_archive: false }
+        Self { open: true, config: Config::on_demand(), with_archive: false, ui: None }
     }
 }
 
@@ -91,7 +92,7 @@ impl Ground {
 
     pub async fn send(&self, request: Request<Bytes>) -> Reply {
         let (parts, body) = request.into_parts();
-        assert!(Door::serves(parts.uri.path()), "{}", parts.uri);
+        assert!(self.door.serves(parts.uri.path()), "{}", parts.uri);
         let response = self.door.handle(parts, body, Some([127, 0, 0, 1].into())).await;
         let (parts, body) = response.into_parts();
         Reply { status: parts.status, headers: parts.headers, body }
@@ -222,6 +223,7 @@ fn start(folder: &std::path::Path, options: &Options) -> (Door, Dispatcher) {
         parked_polls_max: 100,
         archive: options.with_archive.then(archive),
         without_cipd: true,
+        ui: options.ui.clone(),
         key: [2; 32],
     })
     .unwrap();
@@ -282,6 +284,12 @@ impl<'a> Bot<'a> {
     pub async fn poll(&self) -> Value {
         self.polls.set(self.polls.get() + 1);
         self.poll_as(&format!("{}-{}", self.id, self.polls.get())).await
+    }
+
+    /// Asks, and hangs up when there is nothing for a moment: the bot is known then.
+    pub async fn claim_nothing(&self) -> Value {
+        let wait = std::time::Duration::from_millis(100);
+        tokio::time::timeout(wait, self.poll()).await.unwrap_or(json!({"cmd": "sleep"}))
     }
 
     /// Asks, and gets a task to run: its run id.

@@ -26,6 +26,7 @@ impl Config {
         let Verb::Show { json } = self.verb;
         let shown = File {
             swarming: file.swarming.clone(),
+            named: None,
             server: parsed::<ServerFlags>().over(file.server),
             runner: parsed::<RunnerFlags>().over(file.runner),
         };

@@ -21,10 +21,30 @@ impl Server {
         let server = crate::server::start(&section, &file.swarming, kind).await?;
         server.announce()?;
         announce(&server, &section.data_directory);
-        let signal = wait_for_stop().await;
+        let reloads = reload_when_told(&server, file.named.as_deref());
+        let signal = tokio::select! {
+            signal = wait_for_stop() => signal,
+            never = reloads => match never {},
+        };
         tracing::info!("{signal}: stopping");
         server.stop().await;
         Ok(())
+    }
+}
+
+/// On SIGHUP the file is read again; what is wrong in it changes nothing.
+async fn reload_when_told(
+    server: &Running,
+    named: Option<&std::path::Path>,
+) -> std::convert::Infallible {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup()).expect("SIGHUP can be waited for");
+    loop {
+        hangups.recv().await;
+        match crate::config::read(named) {
+            Ok(file) => server.reload(&file.swarming),
+            Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        }
     }
 }
 

@@ -20,6 +20,9 @@ pub struct File {
     pub runner: RunnerSection,
     /// The door of Swarming's clients and bots.
     pub swarming: Swarming,
+    /// Where it was read, when it was named.
+    #[serde(skip)]
+    pub named: Option<PathBuf>,
 }
 
 /// Reads the file that is named, or `phalanx.toml` in the working directory when there is one.
@@ -29,11 +32,13 @@ pub fn read(named: Option<&Path>) -> anyhow::Result<File> {
         None => PathBuf::from("phalanx.toml"),
     };
     let mut file = File::default();
+    let asked = named.map(Path::to_owned);
     if named.is_some() || path.exists() {
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
         file = toml::from_str(&text).with_context(|| format!("read `{}`", path.display()))?;
     }
+    file.named = asked;
     // Every command has to do with this one, also those without a flag for it.
     if let Some(data) = std::env::var_os("PHALANX_DATA_DIRECTORY").filter(|data| !data.is_empty()) {
         file.server.data_directory = data.into();

@@ -204,7 +204,7 @@ async fn answer(
     if api_executor::Door::serves(request.uri().path()) {
         return doors.executor.handle(request).await;
     }
-    if api_swarming::Door::serves(request.uri().path()) {
+    if doors.swarming.serves(request.uri().path()) {
         return swarming(doors, request, from).await;
     }
     let response = match doors.rest.clone().oneshot(request.map(axum::body::Body::new)).await {

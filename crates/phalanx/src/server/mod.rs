@@ -36,6 +36,11 @@ impl Server {
         format!("{}://{}", self.scheme, reachable(self.address))
     }
 
+    /// Takes over what may change without a restart.
+    pub fn reload(&self, of_swarming: &api_swarming::config::toml::Swarming) {
+        swarming::reload(&self.swarming, of_swarming);
+    }
+
     /// Answers what waits, writes what is open, and returns.
     pub async fn stop(self) {
         self.dispatcher.stop().await;

@@ -26,6 +26,19 @@ pub struct Wiring<'a> {
     pub key: [u8; 32],
 }
 
+/// Reads the settings again: pools, groups of bots, times. What makes the server another one needs a restart.
+pub fn reload(door: &Door, settings: &Swarming) {
+    match config(settings) {
+        Ok(config) => {
+            tracing::info!("the configuration of Swarming is read again: {}", config.revision);
+            door.set_config(config);
+        }
+        Err(error) => {
+            tracing::error!("the configuration of Swarming stays as it was: {error:#}");
+        }
+    }
+}
+
 pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
     let Wiring { settings, dispatcher, fleet, graphql, runner_token, open, url, key } = wiring;
     let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -59,6 +72,7 @@ pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
         parked_polls_max: settings.parked_polls_max.unwrap_or_else(parked_polls_max),
         archive,
         without_cipd: !settings.cipd,
+        ui: settings.ui.clone(),
         key,
     })?;
     Ok(door)

@@ -1,9 +1,11 @@
 //! A client that costs little: one connection, one request at a time, written and read by hand, so that a measurement is of the
 //! server and not of the client beside it.
 
+use std::net::{IpAddr, SocketAddr};
+
 use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub struct Connection {
     stream: TcpStream,
@@ -21,6 +23,21 @@ impl Connection {
             stream,
             host: address.to_owned(),
             authorization: authorization.to_owned(),
+            out: Vec::new(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// From an address of this host, without a credential.
+    pub async fn open_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        let stream = socket.connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            host: address.to_string(),
+            authorization: "Bearer none".to_owned(),
             out: Vec::new(),
             buffer: Vec::new(),
         })

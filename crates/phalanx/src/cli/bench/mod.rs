@@ -4,6 +4,7 @@
 mod crash;
 mod dispatch;
 mod exec;
+mod fleet;
 mod git;
 mod http;
 mod jobs;
@@ -42,6 +43,10 @@ enum Name {
     Pages(pages::Pages),
     /// A query over many repositories against rg over their files
     Search(search::Search),
+    /// 20,000 Swarming bots: memory, latency, throughput, and kill -9 of the server under them
+    Fleet(fleet::Fleet),
+    #[command(hide = true)]
+    FleetBots(fleet::Bots),
     /// kill -9, -STOP and -TERM of runners in the middle of jobs
     Runners(runners::Runners),
 }
@@ -57,6 +62,8 @@ impl Bench {
             Name::Pages(bench) => (bench.run().await?, true),
             Name::Search(bench) => (bench.run().await?, true),
             Name::Runners(bench) => bench.run().await?,
+            Name::Fleet(bench) => bench.run().await?,
+            Name::FleetBots(bots) => return bots.run().await,
         };
         if self.json {
             output::json(&lines)?;
