@@ -1,5 +1,7 @@
 //! The life of tasks.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -448,4 +450,20 @@ async fn off_loopback_a_caller_has_a_role() {
         let reply: Value = serde_json::from_str(reply.strip_prefix(")]}'\n").unwrap()).unwrap();
         assert_eq!(reply["request"]["priority"], priority);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_task_is_shown_as_it_was_made() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    let trigger = async {
+        // The bot waits already, and takes it before there is an answer.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        ground.ok("Tasks/NewTask", task()).await
+    };
+    let (run, reply) = tokio::join!(bot.claim(), trigger);
+    let result = &reply["taskResult"];
+    assert_eq!(result["state"], "PENDING");
+    assert!(result.get("botId").is_none() && result.get("runId").is_none());
+    assert_eq!(ground.state(&run).await, "RUNNING");
 }
