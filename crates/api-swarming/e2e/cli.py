@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives the unmodified `swarming` program against a server on loopback, with two bots that replay the recorded protocol.
+"""Drives the unmodified `swarming` program against a server on loopback, with bots that replay the recorded protocol.
 
     cli.py PHALANX SWARMING
 
@@ -78,7 +78,7 @@ class World:
 
         wait("the server to listen", answers)
 
-    def start_bot(self, name, *dimensions):
+    def start_bot(self, name, *dimensions, flags=()):
         directory = self.path(name)
         os.makedirs(directory, exist_ok=True)
         command = [sys.executable, os.path.join(HERE, "replay_bot.py"), "--server", self.url]
@@ -87,18 +87,18 @@ class World:
         command += ["--output-secs", "0.5", "--keepalive-secs", "1"]
         for dimension in dimensions:
             command += ["--dimension", dimension]
-        self.bots[name] = self.start(name, command)
+        self.bots[name] = self.start(name, [*command, *flags])
 
     def stop(self):
-        for process in reversed(self.started):
-            if process.poll() is None:
-                process.terminate()
-        for process in reversed(self.started):
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        # A bot that runs a task ends it at once only when asked twice. The server is last: bots say goodbye to it.
+        for process in sorted(self.started, key=lambda process: process is self.server):
+            for ask in (process.terminate, process.terminate, process.kill):
+                if process.poll() is None:
+                    ask()
+                    try:
+                        process.wait(2)
+                    except subprocess.TimeoutExpired:
+                        continue
 
     def run(self, command, *arguments, exit_code=0):
         """Runs the program; what it printed."""
@@ -217,7 +217,7 @@ def a_task_runs(world):
     task = world.trigger(*flags, dimensions=("pool=default", "rack=1"), command=bash(script))
     if not re.fullmatch("[0-9a-f]{15}0", task):
         raise Difference(f"{task!r} is no id of a task")
-    has(world.triggered["task_result"], name="greet", task_id=task)
+    has(world.triggered["task_result"], state="PENDING", name="greet", task_id=task)
     result = world.result(task)
     has(result, state="COMPLETED", exit_code="7", failure=True, bot_id="b1", name="greet", user="joe")
     has(result, task_id=task, run_id=task[:-1] + "1", output="hello world\nir\nb1\n")
@@ -537,6 +537,28 @@ def a_wrong_request_is_refused(world):
     world.run("collect", "not-an-id", exit_code=1)
 
 
+def a_token_says_who_asks(world):
+    helper = world.path("helper")
+
+    def authenticated(token):
+        answer = json.dumps({"token": token, "expiry": "Fri Jan  1 00:00:00 UTC 2100"})
+        with open(helper, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\necho '{answer}'\n")
+        os.chmod(helper, 0o755)
+        # The program remembers tokens there.
+        world.env["HOME"] = tempfile.mkdtemp(dir=world.directory)
+        tags = world.result(world.trigger())["tags"]
+        return next(tag for tag in tags if tag.startswith("authenticated:"))
+
+    with open(world.path("data/token"), encoding="utf-8") as file:
+        token = file.read().strip()
+    world.env["LUCI_AUTH_CREDENTIAL_HELPER"] = helper
+    contains(authenticated(token), "authenticated:user:", "tag")
+    # An open server takes it from whoever has a token of somebody else.
+    same(authenticated("ya29.foreign"), "authenticated:anonymous:anonymous", "tag")
+    del world.env["LUCI_AUTH_CREDENTIAL_HELPER"]
+
+
 def the_server_is_killed(world):
     script = "for i in $(seq 12); do echo $i; sleep 0.5; done"
     task = world.trigger(command=bash(script))
@@ -581,6 +603,45 @@ def a_bot_is_told_to_go(world):
     lacks(world.bot("b1"), "termination_task_id", "task_id")
 
 
+def a_task_is_canceled_before_it_begins(world):
+    world.start_bot("b3", "rack=4", flags=("--prepare-secs", "2"))
+    wait("it", lambda: "b3" in world.run("bots", "-bare").split())
+    task = world.trigger(dimensions=("pool=default", "rack=4"), command=("touch", world.path("touched")))
+    world.until(task, "RUNNING")
+    world.run("cancel", "-kill-running", task)
+    result = world.result(task)
+    has(result, state="CANCELED", bot_id="b3", output="")
+    lacks(result, "exit_code", "failure", "internal_failure")
+    same(os.path.exists(world.path("touched")), False, "it ran")
+
+
+def a_bot_vanishes_with_its_task(world):
+    pid = world.path("pid")
+    script = f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"
+    task = world.trigger(dimensions=("pool=default", "rack=4"), command=bash(script))
+    wait("the task to begin", lambda: os.path.exists(pid))
+    world.bots["b3"].kill()
+    world.bots["b3"].wait()
+    with open(pid, encoding="utf-8") as file:
+        os.kill(int(file.read()), signal.SIGKILL)
+    # Nobody knows yet; the next process of the bot does not run it.
+    same(world.state(task), "RUNNING", "state")
+    world.start_bot("b3", "rack=4")
+    result = world.result(task)
+    has(result, state="BOT_DIED", exit_code="-1", internal_failure=True, bot_id="b3")
+    lacks(result, "failure")
+
+
+def a_bot_leaves_after_its_task(world):
+    task = world.trigger(dimensions=("pool=default", "rack=4"), command=bash("sleep 2; echo done"))
+    world.until(task, "RUNNING")
+    world.bots["b3"].terminate()
+    same(world.bots["b3"].wait(30), 0, "exit code of the bot")
+    has(world.result(task), state="COMPLETED", output="done\n")
+    has(world.bot("b3"), is_dead=True)
+    lacks(world.bot("b3"), "task_id")
+
+
 STEPS = [
     bots_are_listed,
     bots_are_chosen_by_dimension,
@@ -613,11 +674,15 @@ STEPS = [
     a_command_does_not_exist,
     inputs_are_missing,
     a_wrong_request_is_refused,
+    a_token_says_who_asks,
     the_server_is_killed,
     a_bot_is_terminated,
     bots_are_deleted,
     a_bot_comes_back,
     a_bot_is_told_to_go,
+    a_task_is_canceled_before_it_begins,
+    a_bot_vanishes_with_its_task,
+    a_bot_leaves_after_its_task,
 ]
 
 

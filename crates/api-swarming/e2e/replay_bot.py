@@ -25,7 +25,7 @@ import uuid
 # Inactivity after which the recorded bot gives up on an answer, and how long it repeats a call.
 READ_TIMEOUT_S = 60
 RETRY_S = 240
-# It is known that the recorded bot sends at most so much output at once.
+# How much output the recorded bot holds back at most.
 OUTPUT_BYTES = 250_000
 
 
@@ -97,6 +97,14 @@ class Bot:
         self.session = None
         self.config = None
         self.sleep_streak = 0
+        self.is_busy = False
+        self.is_leaving = False
+
+    def leave(self, _signal, _frame):
+        """A task is run to its end first; whoever asks twice is in a hurry."""
+        if not self.is_busy or self.is_leaving:
+            raise Shutdown
+        self.is_leaving = True
 
     def attributes(self):
         state = {
@@ -136,7 +144,11 @@ class Bot:
             if command == "sleep":
                 time.sleep(answer["duration"])
             elif command == "run":
+                self.is_busy = True
                 Task(self, answer["manifest"]).run()
+                self.is_busy = False
+                if self.is_leaving:
+                    raise Shutdown
             elif command == "terminate":
                 self.task_update(answer["task_id"], {"duration": 0, "exit_code": 0})
                 raise Shutdown
@@ -180,6 +192,7 @@ class Task:
         log(f"task {self.id}: {self.manifest['command']}")
         directory = tempfile.mkdtemp(prefix="task-", dir=self.bot.args.directory)
         try:
+            time.sleep(self.bot.args.prepare_secs)
             if self.update()["must_stop"]:
                 self.update(canceled=True)
             elif self.missing_inputs():
@@ -374,13 +387,10 @@ def main():
     parser.add_argument("--version", default="0" * 64)
     parser.add_argument("--output-secs", type=float, default=4)
     parser.add_argument("--keepalive-secs", type=float, default=10)
+    parser.add_argument("--prepare-secs", type=float, default=0, help="before it says that a task begins")
     bot = Bot(parser.parse_args())
-
-    def shutdown(_number, _frame):
-        raise Shutdown
-
-    signal.signal(signal.SIGTERM, shutdown)
-    signal.signal(signal.SIGINT, shutdown)
+    signal.signal(signal.SIGTERM, bot.leave)
+    signal.signal(signal.SIGINT, bot.leave)
     try:
         bot.run()
     except Shutdown:
