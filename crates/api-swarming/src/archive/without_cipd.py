@@ -25,7 +25,9 @@ def _directory_with_cas(bot):
     found = _shutil.which(name)
     if found:
         return _os.path.dirname(_os.path.abspath(found))
-    directory = _os.path.join(getattr(bot, "base_dir", None) or _os.getcwd(), "c", "no_cas")
+    # The bot removes what it does not know from its directory, and from its caches in `c`; this folder it leaves alone.
+    base = getattr(bot, "base_dir", None) or _os.getcwd()
+    directory = _os.path.join(base, "cipd_cache", "no_cas")
     path = _os.path.join(directory, name)
     if not _os.path.isfile(path):
         if not _os.path.isdir(directory):

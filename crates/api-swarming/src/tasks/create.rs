@@ -120,7 +120,7 @@ impl Draft {
             SubmitOutcome::Accepted { first_job, .. } => {
                 // It may be over already: nobody could run it, or its result was there.
                 let view = server.dispatcher.reader().job(first_job)?;
-                let view = view.unwrap_or_else(|| JobView {
+                let mut view = view.unwrap_or_else(|| JobView {
                     id: first_job,
                     group: None,
                     job,
@@ -128,6 +128,10 @@ impl Draft {
                     state: JobState::Queued { slice: 0 },
                     attempts: 0,
                 });
+                // A bot that waited has it by now. Clients are told of the task as it was made: pending.
+                if let JobState::Running { slice, .. } = view.state {
+                    view.state = JobState::Queued { slice };
+                }
                 TaskView::of_job(server, view)
             }
             SubmitOutcome::Duplicate { .. } => {

@@ -80,20 +80,11 @@ async fn a_parked_poll_is_answered_when_there_is_work() {
     let bot = Bot::connect(&ground, "b1").await;
     let waiting = bot.poll();
     let trigger = async {
-        // The poll is parked when the bot is idle and known.
-        while ground.call("swarming.v2.Bots/GetBot", &json!({"botId": "b1"})).await.code() != 0
-            || !parked(&ground)
-        {
-            tokio::task::yield_now().await;
-        }
+        ground.until_parked().await;
         ground.trigger(|_| {}).await
     };
     let (reply, id) = tokio::join!(waiting, trigger);
     assert_eq!(reply["manifest"]["task_id"], format!("{}1", &id[..id.len() - 1]));
-}
-
-fn parked(ground: &Ground) -> bool {
-    ground.dispatcher.runners().iter().any(|runner| runner.waiting)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,6 +150,13 @@ impl Ground {
         reply["taskId"].as_str().unwrap().to_owned()
     }
 
+    /// Until a bot's poll waits for work.
+    pub async fn until_parked(&self) {
+        while !self.dispatcher.runners().iter().any(|runner| runner.waiting) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub async fn result(&self, id: &str) -> Value {
         self.ok("Tasks/GetResult", json!({"taskId": id, "includePerformanceStats": true})).await
     }

@@ -475,3 +475,19 @@ async fn a_page_of_another_site_can_do_nothing_here() {
     }
     assert_eq!(send("http://localhost:7070", "POST").await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_task_is_shown_as_it_was_made() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    let trigger = async {
+        // The bot waits already, and takes it before there is an answer.
+        ground.until_parked().await;
+        ground.ok("Tasks/NewTask", task()).await
+    };
+    let (run, reply) = tokio::join!(bot.claim(), trigger);
+    let result = &reply["taskResult"];
+    assert_eq!(result["state"], "PENDING");
+    assert!(result.get("botId").is_none() && result.get("runId").is_none());
+    assert_eq!(ground.state(&run).await, "RUNNING");
+}
