@@ -25,6 +25,7 @@ pub(crate) fn start(server: &Arc<Server>) {
     every(server, SEEN, |server| async move {
         server.fleet.mark_all();
         server.measure_caches();
+        server.forget_ended();
         let before = WallMs(now().0.saturating_sub(EVENTS_MS));
         let pruned = tokio::task::spawn_blocking(move || {
             loop {

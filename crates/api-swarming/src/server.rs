@@ -323,13 +323,25 @@ impl Server {
         self.jobs.lock().insert(task, lease.job);
     }
 
-    pub fn heard(&self, task: TaskId) {
+    pub fn heard(&self, task: TaskId, job: JobId) {
         self.updates.lock().insert(task, now());
+        self.jobs.lock().insert(task, job);
     }
 
     pub fn ended(&self, task: TaskId) {
         self.jobs.lock().remove(&task);
         self.updates.lock().remove(&task);
+    }
+
+    /// Forgets tasks that ended without a word of their bots.
+    pub fn forget_ended(&self) {
+        let known: Vec<(TaskId, JobId)> =
+            self.jobs.lock().iter().map(|(task, job)| (*task, *job)).collect();
+        for (task, job) in known {
+            if !self.dispatcher.is_live(job) {
+                self.ended(task);
+            }
+        }
     }
 
     /// The job of a task, and the right to write to it, when this bot runs it.

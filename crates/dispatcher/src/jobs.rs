@@ -275,6 +275,11 @@ impl Dispatcher {
         }
     }
 
+    /// Whether a job is queued or running.
+    pub fn is_live(&self, job: JobId) -> bool {
+        self.shared.core.lock().engine.is_live(job)
+    }
+
     /// Why a job does not run, or where it does.
     pub fn explain(&self, job: JobId) -> Explanation {
         self.shared.core.lock().engine.explain(job)

@@ -48,7 +48,7 @@ pub(super) async fn handle(
         Appended::Goes { cancel } => cancel,
         Appended::Fenced => return not_running(server, task, &runner, ends),
     };
-    server.heard(task);
+    server.heard(task, job);
     if ends {
         let killed = match complete(server, job, token, &update).await? {
             Some(recorded) => recorded == Outcome::Killed,

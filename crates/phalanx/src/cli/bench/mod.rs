@@ -8,6 +8,7 @@ mod fleet;
 mod git;
 mod http;
 mod jobs;
+mod lists;
 mod pages;
 mod queue;
 mod runners;
@@ -45,6 +46,8 @@ enum Name {
     Search(search::Search),
     /// 20,000 Swarming bots: memory, latency, throughput, and kill -9 of the server under them
     Fleet(fleet::Fleet),
+    /// Lists of Swarming's tasks and bots, with 10,000 and with 1,000,000 tasks in the store
+    Lists(lists::Lists),
     #[command(hide = true)]
     FleetBots(fleet::Bots),
     /// kill -9, -STOP and -TERM of runners in the middle of jobs
@@ -63,6 +66,7 @@ impl Bench {
             Name::Search(bench) => (bench.run().await?, true),
             Name::Runners(bench) => bench.run().await?,
             Name::Fleet(bench) => bench.run().await?,
+            Name::Lists(bench) => (bench.run().await?, true),
             Name::FleetBots(bots) => return bots.run().await,
         };
         if self.json {

@@ -14,7 +14,7 @@ use super::http::Connection;
 use super::server::ServerProcess;
 use super::{Figure, figure, median, percentile};
 pub use bots::Bots;
-use bots::now_micros;
+pub use bots::now_micros;
 use herd::Herd;
 
 #[derive(Args)]
@@ -257,7 +257,11 @@ async fn create(connection: &mut Connection, bot: Option<&str>) -> anyhow::Resul
     Ok(format!("{}1", &id[..id.len() - 1]))
 }
 
-async fn call(connection: &mut Connection, rpc: &str, request: &Value) -> anyhow::Result<Value> {
+pub async fn call(
+    connection: &mut Connection,
+    rpc: &str,
+    request: &Value,
+) -> anyhow::Result<Value> {
     let headers = "Content-Type: application/json\r\nAccept: application/json\r\n";
     let path = format!("/prpc/swarming.v2.{rpc}");
     let (status, body) = connection.post(&path, headers, request.to_string().as_bytes()).await?;

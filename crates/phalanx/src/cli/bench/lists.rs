@@ -1,0 +1,266 @@
+//! Lists of Swarming's tasks and bots, with few of them in the store and with many.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_swarming::proto::stored::StoredTask;
+use api_swarming::proto::swarming::{TaskProperties, TaskRequestResponse, TaskSlice};
+use api_swarming::validate::TaskId;
+use clap::Args;
+use dispatcher::Store;
+use engine::Change;
+use fleet::{FleetStore, Record};
+use model::{
+    AttemptNumber, AttemptRecord, Dimensions, Evidence, JobId, NewJob, Order, Outcome, Priority,
+    Requirements, RunnerName, Session, Slice, Terms, WallMs,
+};
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::fleet::{call, now_micros};
+use super::http::Connection;
+use super::server::ServerProcess;
+use super::{Figure, figure, median};
+
+#[derive(Args)]
+pub struct Lists {
+    /// Finished tasks
+    #[arg(long, default_value_t = 1_000_000)]
+    tasks: u64,
+    /// Finished tasks of the store that it is compared to
+    #[arg(long, default_value_t = 10_000)]
+    few: u64,
+    /// Bots
+    #[arg(long, default_value_t = 20_000)]
+    bots: u64,
+    /// Measurements, of which the median counts
+    #[arg(long, default_value_t = 21)]
+    rounds: usize,
+}
+
+/// The last day's tasks are a second apart at most.
+const APART_MS: u64 = 80;
+
+impl Lists {
+    pub async fn run(&self) -> anyhow::Result<Vec<Figure>> {
+        let few = self.measure(self.few).await?;
+        let many = self.measure(self.tasks).await?;
+        let mut lines = vec![figure(
+            format!("start with {} tasks and {} bots", self.tasks, self.bots),
+            format!("{:.0} ms", many.start.as_secs_f64() * 1000.0),
+            None,
+        )];
+        for ((what, few), (_, many)) in few.calls.iter().zip(&many.calls) {
+            lines.push(figure(
+                format!("{what}: {} tasks", self.tasks),
+                format!("{many:.1} ms"),
+                Some("≤ 50 ms"),
+            ));
+            lines.push(figure(
+                format!("  / that with {}", self.few),
+                format!("{:.2}", many / few),
+                Some("≤ 2"),
+            ));
+        }
+        Ok(lines)
+    }
+
+    async fn measure(&self, tasks: u64) -> anyhow::Result<Measured> {
+        let data = tempfile::tempdir()?;
+        tokio::task::block_in_place(|| fill(data.path(), tasks, self.bots))?;
+        let began = Instant::now();
+        let server = ServerProcess::start(data.path(), false, 60_000)?;
+        let start = began.elapsed();
+        let mut connection = Connection::open(&server.address, "").await?;
+        let long_ago = "2020-01-01T00:00:00Z";
+        let two_tags = json!(["builder:b-17", "pool:default"]);
+        let mut calls = Vec::new();
+        for (what, rpc, request) in [
+            (
+                "ListTasks, two tags and a state",
+                "Tasks/ListTasks",
+                json!({"state": "QUERY_COMPLETED_FAILURE", "tags": two_tags}),
+            ),
+            (
+                "CountTasks, two tags and a state",
+                "Tasks/CountTasks",
+                json!({"state": "QUERY_COMPLETED", "tags": two_tags, "start": long_ago}),
+            ),
+            ("ListTasks, all", "Tasks/ListTasks", json!({"state": "QUERY_ALL"})),
+            ("ListTasks, a rare state", "Tasks/ListTasks", json!({"state": "QUERY_EXPIRED"})),
+            (
+                "ListBots, a dimension",
+                "Bots/ListBots",
+                json!({"dimensions": [{"key": "rack", "value": "r-7"}]}),
+            ),
+            ("GetBotDimensions", "Bots/GetBotDimensions", json!({"pool": "default"})),
+        ] {
+            let mut times = Vec::new();
+            for _ in 0..self.rounds {
+                let began = Instant::now();
+                let reply = call(&mut connection, rpc, &request).await?;
+                times.push(began.elapsed().as_secs_f64() * 1000.0);
+                anyhow::ensure!(finds(&reply), "{what} found nothing: {reply}");
+            }
+            calls.push((what, median(&mut times)));
+        }
+        Ok(Measured { start, calls })
+    }
+}
+
+struct Measured {
+    start: Duration,
+    calls: Vec<(&'static str, f64)>,
+}
+
+/// A measurement of nothing is none.
+fn finds(reply: &Value) -> bool {
+    ["items", "botsDimensions"]
+        .iter()
+        .any(|key| reply[key].as_array().is_some_and(|a| !a.is_empty()))
+        || reply["count"].as_u64().is_some_and(|count| count > 0)
+}
+
+fn fill(data: &Path, tasks: u64, bots: u64) -> anyhow::Result<()> {
+    let store::Sqlite { mut jobs, fleet, .. } = store::open_sqlite(data)?;
+    let first_ms = now_micros() / 1000 - tasks * APART_MS;
+    let mut changes = Vec::new();
+    for number in 0..tasks {
+        finished(number, first_ms + number * APART_MS, &mut changes);
+        if changes.len() > 4000 {
+            jobs.commit(&changes)?;
+            changes.clear();
+        }
+    }
+    jobs.commit(&changes)?;
+    let machines: Vec<(Record, WallMs)> = (0..bots).map(machine).collect();
+    fleet.write(&machines, &[], &[])?;
+    Ok(())
+}
+
+fn finished(number: u64, created_ms: u64, changes: &mut Vec<Change>) {
+    let created = i64::try_from(created_ms).unwrap_or_default();
+    let random = u16::try_from(number % 60_000).unwrap_or_default();
+    let Some(task) = TaskId::new(created, random) else { return };
+    // A hundred builders, of which each has its ten machines.
+    let tags = [
+        format!("builder:b-{}", number % 100),
+        format!("build:{}", number / 10),
+        "pool:default".to_owned(),
+        format!("os:{}", ["Linux", "Mac", "Windows"][(number % 3) as usize]),
+        "priority:100".to_owned(),
+        "authenticated:user:ci@example.com".to_owned(),
+        "realm:project:ci".to_owned(),
+        "service_account:none".to_owned(),
+        "user:none".to_owned(),
+    ];
+    let request = TaskRequestResponse {
+        task_id: task.summary(),
+        name: format!("task {number}"),
+        priority: 100,
+        tags: tags.to_vec(),
+        authenticated: "user:ci@example.com".to_owned(),
+        task_slices: vec![TaskSlice {
+            properties: Some(TaskProperties {
+                command: vec!["./run_tests".to_owned(), "--shard".to_owned(), number.to_string()],
+                execution_timeout_secs: 3600,
+                ..TaskProperties::default()
+            }),
+            expiration_secs: 3600,
+            wait_for_capacity: false,
+        }],
+        ..TaskRequestResponse::default()
+    };
+    let payload = StoredTask { request: Some(request), ..StoredTask::default() }.encode_to_vec();
+    let (id, at) = (JobId(number + 1), WallMs(created_ms));
+    let job = NewJob {
+        queue: "swarming/default".into(),
+        owner: "user:ci@example.com".into(),
+        priority: Priority(100),
+        slices: [Slice::waiting(Requirements::default())].into(),
+        timeout_ms: None,
+        lost_runner_retries: 0,
+        payload: payload.into(),
+        terms: Terms {
+            order: Order::Oldest,
+            wire_id: u64::try_from(task.number()).ok(),
+            labels: tags.iter().map(|tag| tag.as_str().into()).collect(),
+            ..Terms::default()
+        },
+    };
+    changes.push(Change::JobInserted { id, group: None, job: Arc::new(job), at });
+    let expired = number % 1000 == 999;
+    let outcome = match number % 10 {
+        _ if expired => Outcome::Expired,
+        7 => Outcome::Failed { exit: 1 },
+        _ => Outcome::Succeeded,
+    };
+    if !expired {
+        let attempt = AttemptNumber(1);
+        let runner = RunnerName::new(&format!("bot-{}", number % 1000));
+        let session = Session(1);
+        changes.push(Change::JobRunning {
+            id,
+            attempt,
+            runner: runner.clone(),
+            session,
+            poll: number,
+            facts: None,
+            at,
+        });
+        let record = AttemptRecord {
+            number: attempt,
+            runner,
+            slice: 0,
+            started: at,
+            ended: at,
+            cancel_requested: None,
+            facts: None,
+            outcome: outcome.clone(),
+            evidence: Evidence::default(),
+        };
+        changes.push(Change::AttemptEnded { id, record });
+    }
+    let attempts = u32::from(!expired);
+    changes.push(Change::JobFinished {
+        id,
+        group: None,
+        outcome,
+        slice: 0,
+        attempts,
+        reusable: None,
+        at,
+    });
+}
+
+fn machine(number: u64) -> (Record, WallMs) {
+    let name = format!("bot-{number}");
+    let (rack, kind) = (format!("r-{}", number % 100), format!("k-{}", number % 10));
+    let dimensions = Dimensions::of(&[
+        ("id", &name),
+        ("pool", "default"),
+        ("os", "Linux"),
+        ("os", "Debian-12"),
+        ("cpu", "x86-64"),
+        ("rack", &rack),
+        ("kind", &kind),
+    ]);
+    let record = Record {
+        name: RunnerName::new(&name),
+        first_seen: WallMs(1),
+        dimensions,
+        state: r#"{"running_time": 1.0, "sleep_streak": 0}"#.into(),
+        version: "v".into(),
+        address: "127.0.0.1".into(),
+        identity: "bot:whitelisted-ip".into(),
+        quarantined: None,
+        maintenance: None,
+        dead: false,
+        idle_since: Some(WallMs(1)),
+        task: None,
+        terminated_by: None,
+        session: 1,
+    };
+    (record, WallMs(now_micros() / 1000))
+}
