@@ -80,7 +80,7 @@ impl Lists {
             (
                 "ListTasks, two tags and a state",
                 "Tasks/ListTasks",
-                json!({"state": "QUERY_COMPLETED_FAILURE", "tags": two_tags}),
+                json!({"state": "QUERY_COMPLETED_FAILURE", "tags": two_tags, "limit": 10}),
             ),
             (
                 "CountTasks, two tags and a state",
@@ -88,7 +88,11 @@ impl Lists {
                 json!({"state": "QUERY_COMPLETED", "tags": two_tags, "start": long_ago}),
             ),
             ("ListTasks, all", "Tasks/ListTasks", json!({"state": "QUERY_ALL"})),
-            ("ListTasks, a rare state", "Tasks/ListTasks", json!({"state": "QUERY_EXPIRED"})),
+            (
+                "ListTasks, a rare state",
+                "Tasks/ListTasks",
+                json!({"state": "QUERY_EXPIRED", "limit": 10}),
+            ),
             (
                 "ListBots, a dimension",
                 "Bots/ListBots",

@@ -34,9 +34,46 @@ fn groups(db: &Connection, search: &JobSearch) -> Result<Option<Vec<Vec<i64>>>, 
         }
         groups.push(ids);
     }
-    // The one that is read in order is best a single label.
-    groups.sort_by_key(|ids| ids.len() > 1);
+    // The rarest is read in order, and the others are looked up for each of its rows.
+    if let Some(at) = rarest(db, search, &groups)? {
+        groups.swap(0, at);
+    }
     Ok(Some(groups))
+}
+
+/// Which set of labels has the fewest rows in the range. Costs as many steps as that set has rows, or a few times that: all
+/// are counted up to a bound that grows until one is below it.
+fn rarest(
+    db: &Connection,
+    search: &JobSearch,
+    groups: &[Vec<i64>],
+) -> Result<Option<usize>, Boxed> {
+    if groups.len() < 2 {
+        return Ok(None);
+    }
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/read/search.rs rarest
+         SELECT count(*) FROM (SELECT 1 FROM job_label WHERE label_id = ? AND wire_id >= ? AND wire_id < ? LIMIT ?)",
+    )?;
+    let [start, end] = bounds(search);
+    for bound in [128_i64, 2048, 32_768] {
+        let mut rows = Vec::new();
+        for ids in groups {
+            let mut all = 0;
+            for id in ids {
+                all += statement.query_row([*id, start, end, bound], |row| row.get::<_, i64>(0))?;
+            }
+            rows.push(all);
+        }
+        let least = rows.iter().enumerate().min_by_key(|(_, rows)| **rows);
+        if let Some((at, rows)) = least
+            && *rows < bound
+        {
+            return Ok(Some(at));
+        }
+    }
+    // All are common: one that need not be merged is best.
+    Ok(groups.iter().position(|ids| ids.len() == 1))
 }
 
 fn finished(search: &JobSearch) -> impl Iterator<Item = &'static str> {
