@@ -8,6 +8,7 @@ use fleet::{Health, Update};
 use model::WallMs;
 
 use crate::server::{Server, now};
+use crate::tasks::hand;
 
 /// How long an observation may be in memory only.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -73,8 +74,12 @@ pub(crate) async fn find_dead(server: &Server) {
             continue;
         }
         let runner = seen.record.name.clone();
+        // It may have come back while others were given up.
+        let Some(seen) = server.fleet.get(&runner).filter(|seen| seen.last_seen.0 < oldest) else {
+            continue;
+        };
         let why = "the bot was silent for too long".to_owned();
-        server.dispatcher.lose_runner(LoseOp { runner: runner.clone(), why }).await;
+        server.dispatcher.lose_runner(LoseOp { runner: hand(runner.as_str()), why }).await;
         // The task stays shown on it.
         let update = Update {
             health: Health::Dead,

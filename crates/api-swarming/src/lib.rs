@@ -39,13 +39,18 @@ impl Door {
     /// Whether a path is this door's.
     pub fn serves(&self, path: &str) -> bool {
         const ROOTS: [&str; 4] = ["/prpc/", "/swarming/api/", "/_ah/api/", "/bot_code/"];
-        matches!(path, "/bot_code" | "/bootstrap")
-            || ROOTS.iter().any(|root| path.starts_with(root))
-            || (self.0.ui().is_some() && ui::serves(path))
+        self.0.enabled
+            && (matches!(path, "/bot_code" | "/bootstrap")
+                || ROOTS.iter().any(|root| path.starts_with(root))
+                || (self.0.ui().is_some() && ui::serves(path)))
     }
 
-    /// Largest body of a request, in bytes.
-    pub const REQUEST_BYTES: usize = prpc::REQUEST_BYTES;
+    /// SECURITY: how much a caller may send: little, before it shows who it is.
+    pub async fn request_bytes(&self, request: &request::Parts) -> usize {
+        let bot = server::bearer(&request.headers).is_some_and(|token| self.0.is_bot_token(token));
+        let known = self.0.caller(&request.headers).await.is_ok_and(|c| c.role > Role::Nobody);
+        if bot || known { prpc::REQUEST_BYTES } else { 64 << 10 }
+    }
 
     /// From now on the configuration is this one.
     pub fn set_config(&self, config: Config) {

@@ -74,6 +74,8 @@ pub struct Parts {
     pub without_cipd: bool,
     /// A built copy of upstream's pages.
     pub ui: Option<PathBuf>,
+    /// Whether there is such a door at all.
+    pub enabled: bool,
     /// SECURITY: makes tokens to fetch a bot's code with.
     pub key: [u8; 32],
 }
@@ -96,6 +98,7 @@ pub(crate) struct Server {
     archive: Option<Archive>,
     without_cipd: bool,
     ui: Option<PathBuf>,
+    pub enabled: bool,
     key: [u8; 32],
     /// Jobs of running tasks, so that an update need not look for its job.
     jobs: Mutex<HashMap<TaskId, JobId>>,
@@ -120,6 +123,7 @@ impl Server {
             archive: parts.archive,
             without_cipd: parts.without_cipd,
             ui: parts.ui,
+            enabled: parts.enabled,
             key: blake3::derive_key("phalanx swarming bootstrap v1", &parts.key),
             jobs: Mutex::default(),
             cache_sizes: RwLock::default(),
@@ -263,7 +267,7 @@ impl Server {
     /// A number for a new process of a bot, higher than those of all before it.
     pub fn next_session(&self, runner: &RunnerName) -> u64 {
         let last = self.fleet.get(runner).map_or(0, |seen| seen.record.session);
-        now().0.max(last + 1)
+        now().0.max(last.saturating_add(1))
     }
 
     /// Whose poll this is. A process that another has taken the place of has to start anew.
@@ -271,6 +275,10 @@ impl Server {
         let known = self.fleet.get(runner).map(|seen| seen.record.session);
         match (known, said) {
             (known, Some(said)) => match said.parse::<u64>() {
+                // One that is not given yet would shut out all that come after it.
+                Ok(session) if session > now().0.saturating_add(SESSION_AHEAD_MS) => {
+                    Err("Bot session is not one of this server")
+                }
                 Ok(session) if known.is_none_or(|known| session >= known) => Ok(session),
                 _ => Err("Bot session expired"),
             },
@@ -315,6 +323,8 @@ impl Server {
     }
 }
 
+/// Sessions are times; a clock may have gone back by this much since one was given.
+const SESSION_AHEAD_MS: u64 = 60 * 60 * 1000;
 const BOOTSTRAP_MS: u64 = 60 * 60 * 1000;
 
 /// Running tasks.

@@ -1,3 +1,5 @@
+//! The fleet in memory, and what waits to be written.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,6 +9,9 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::record::{Event, Record};
 use crate::store::{FleetError, FleetStore};
+
+/// Most events that wait to be written; the oldest are dropped.
+const EVENTS_MAX: usize = 100_000;
 
 /// All machines. Cheap to read: lists take a copy of pointers.
 pub struct Fleet {
@@ -215,6 +220,9 @@ impl Fleet {
         self.store.write(&put, &deleted, &pending.events).inspect_err(|_| {
             let mut newer = self.pending.lock();
             let Pending { changed, deleted, mut events } = pending;
+            // A store that takes nothing must not cost all memory.
+            let surplus = (events.len() + newer.events.len()).saturating_sub(EVENTS_MAX);
+            events.drain(..surplus.min(events.len()));
             newer.changed.extend(changed);
             newer.deleted.extend(deleted);
             events.append(&mut newer.events);

@@ -1,3 +1,5 @@
+//! What is kept of a machine and of what happened to it.
+
 use std::sync::Arc;
 
 use model::{Dimensions, RunnerName, WallMs};

@@ -1,3 +1,5 @@
+//! What the fleet needs of a store.
+
 use std::ops::Range;
 
 use model::{RunnerName, WallMs};

@@ -1,3 +1,5 @@
+//! What goes into an archive, and what it is then.
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Tests.
+
 use super::*;
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use engine::ops::LoseOp;
 use fleet::{Health, Task, Update};
 use http::Response;
-use model::RunnerName;
+use model::{RunnerName, limit};
 
 use super::check::{self, Call};
 use super::task::Event;
@@ -14,6 +14,8 @@ use super::wire::{BotRequest, Empty};
 use super::{BotCaller, json, read};
 use crate::prpc::Status;
 use crate::server::{Server, now};
+use crate::tasks::hand;
+use crate::validate::text::shorten;
 
 pub(super) async fn handle(
     server: &Arc<Server>,
@@ -22,16 +24,21 @@ pub(super) async fn handle(
 ) -> Result<Response<Bytes>, Status> {
     let request: BotRequest = read(body)?;
     let kind = Event::parse(request.event.as_deref(), request.request_uuid.as_deref())?;
-    let message = request.message.clone().unwrap_or_default();
+    let message = shorten(request.message.as_deref().unwrap_or_default(), limit::MESSAGE_BYTES);
+    let session = request.session.clone();
     let has_state = request.state.as_ref().is_some_and(|state| !state.is_empty());
     let config = server.config();
-    super::group(&config, &request)?;
+    super::group(server, &config, &request)?;
     let checked = check::check(request, Call::Event, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
+    // A goodbye of an older process is not this one's.
+    if server.session(&runner, session.as_deref()).is_err() {
+        return json(&Empty {});
+    }
     let stops = matches!(kind, Event::Shutdown | Event::Rebooting);
     if stops {
         let why = format!("the bot said {}", kind.as_str());
-        server.dispatcher.lose_runner(LoseOp { runner: runner.clone(), why }).await;
+        server.dispatcher.lose_runner(LoseOp { runner: hand(&checked.bot_id), why }).await;
     }
     let before = server.fleet.get(&runner);
     let lost = before.and_then(|seen| seen.record.task.as_ref().map(|(id, _)| *id));

@@ -13,6 +13,7 @@ use super::wire::{BotGroupCfg, BotRequest, HandshakeResponse};
 use super::{BotCaller, json, read};
 use crate::prpc::Status;
 use crate::server::{Server, now};
+use crate::tasks::hand;
 
 pub(super) async fn handle(
     server: &Arc<Server>,
@@ -21,12 +22,12 @@ pub(super) async fn handle(
 ) -> Result<Response<Bytes>, Status> {
     let request: BotRequest = read(body)?;
     let config = server.config();
-    let group = super::group(&config, &request)?;
+    let group = super::group(server, &config, &request)?;
     let checked = check::check(request, Call::Handshake, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
     // A new process runs nothing of what an older one ran.
     let why = "the bot started anew".to_owned();
-    server.dispatcher.lose_runner(LoseOp { runner: runner.clone(), why }).await;
+    server.dispatcher.lose_runner(LoseOp { runner: hand(&checked.bot_id), why }).await;
     let session = server.next_session(&runner);
     let mut state = checked.state;
     state.insert("handshaking".to_owned(), true.into());

@@ -21,12 +21,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header, request};
+use model::{RunnerName, limit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::wire::BotRequest;
 use crate::config::{Admission, BotGroup, Config};
-use crate::prpc::Status;
+use crate::prpc::{Code, Status};
 use crate::server::{Server, bearer};
 use crate::validate::text::quote;
 
@@ -59,6 +60,11 @@ pub(crate) async fn answer(
         let why = "a bot needs a token of this server: `Authorization: Bearer …`";
         return Some(text(StatusCode::UNAUTHORIZED, why));
     };
+    // A bot says little of itself; only a task's output is long.
+    if call != "task_update" && body.len() > limit::REPORT_BYTES {
+        let why = format!("the request is longer than {} bytes", limit::REPORT_BYTES);
+        return Some(text(StatusCode::PAYLOAD_TOO_LARGE, &why));
+    }
     let body = &body[..];
     let result = match (call, id) {
         ("handshake", None) => handshake::handle(server, &caller, body).await,
@@ -86,8 +92,16 @@ fn bot_caller(server: &Server, headers: &HeaderMap, address: &str) -> Option<Bot
 }
 
 /// The group that a bot is in, if it is in one.
-fn group<'a>(config: &'a Config, request: &BotRequest) -> Result<&'a BotGroup, Status> {
+fn group<'a>(
+    server: &Server,
+    config: &'a Config,
+    request: &BotRequest,
+) -> Result<&'a BotGroup, Status> {
     let bot = check::bot_id(request)?;
+    if server.fleet.len() >= limit::RUNNERS && server.fleet.get(&RunnerName::new(bot)).is_none() {
+        let why = format!("there are {} bots already; delete some", limit::RUNNERS);
+        return Err(Status::new(Code::ResourceExhausted, why));
+    }
     let group = config.bots.find(bot);
     match group.admission {
         Admission::Nobody => {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dispatcher::{GrantedJob, Poll, PollReply};
 use engine::ops::{LoseOp, RegisterOp, RegisterOutcome, RunnerSpec};
 use fleet::{Health, Idleness, Seen, Task, Update};
 use http::{HeaderValue, Response, header};
-use model::{Dimensions, RunnerName, Session};
+use model::{Dimensions, RunnerName, Session, limit};
 use prost::Message;
 use rand::RngExt;
 
@@ -21,7 +21,7 @@ use crate::config::BotGroup;
 use crate::proto::stored::{BotFacts, StoredTask};
 use crate::prpc::{Code, Status};
 use crate::server::{Server, now};
-use crate::tasks::{TERMINATION_QUEUE, queue_of};
+use crate::tasks::{TERMINATION_QUEUE, hand, queue_of};
 use crate::validate::fill::dimension_pairs;
 use crate::validate::task::ServiceAccount;
 use crate::validate::{TaskId, properties};
@@ -37,9 +37,10 @@ pub(super) async fn handle(
     let request: BotRequest = read(body)?;
     let (uuid, session) = (request.request_uuid.clone(), request.session.clone());
     let config = server.config();
-    let group = super::group(&config, &request)?;
+    let group = super::group(server, &config, &request)?;
     let mut checked = check::check(request, Call::Poll, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
+    let hand = hand(&checked.bot_id);
     let sleep = |seconds: f64, quarantined: bool| {
         respond(Command::Sleep { duration: seconds, quarantined })
     };
@@ -65,12 +66,12 @@ pub(super) async fn handle(
     {
         let message = format!("Updating to {version}");
         told.event("request_update", &message, Task::Clear, Idleness::Unchanged);
-        server.idle(&runner).await;
+        server.idle(&hand).await;
         return respond(Command::Update { version: &version });
     }
     if checked.quarantined.is_some() || checked.maintenance.is_some() {
         told.event("request_sleep", "", Task::Clear, Idleness::Idle);
-        server.idle(&runner).await;
+        server.idle(&hand).await;
         return match checked.quarantined.is_some() {
             true => sleep(rand::rng().random_range(60.0..240.0), true),
             false => sleep(rand::rng().random_range(10.0..60.0), false),
@@ -78,14 +79,14 @@ pub(super) async fn handle(
     }
     if config.settings.force_bots_to_sleep {
         told.event("request_sleep", "", Task::Clear, Idleness::Idle);
-        server.idle(&runner).await;
+        server.idle(&hand).await;
         return sleep(60.0, true);
     }
     let Some(dimensions) = &dimensions else {
         return sleep(60.0, true);
     };
     let seen = told.event("bot_polling", "", Task::Clear, Idleness::Idle);
-    register(server, &runner, session, dimensions).await?;
+    register(server, &hand, session, dimensions).await?;
     // A bot that does not name its polls cannot ask for the same again.
     let poll = uuid.filter(|uuid| !uuid.is_empty()).map_or_else(rand::random, |uuid| {
         let hash = blake3::hash(uuid.as_bytes());
@@ -93,21 +94,27 @@ pub(super) async fn handle(
     });
     let permit = server.parked.try_acquire().ok();
     let wait = if permit.is_some() { WAIT } else { Duration::ZERO };
+    let facts = facts(&seen, &checked).encode_to_vec();
+    if facts.len() > limit::FACTS_BYTES {
+        return Err(Status::invalid("the dimensions and version of the bot are too long"));
+    }
     let poll = Poll {
-        runner: runner.clone(),
+        runner: hand,
         session: Session(session),
         poll: poll.max(1),
         want: 1,
-        facts: Some(facts(&seen, &checked).encode_to_vec().into()),
+        facts: Some(facts.into()),
         idle: true,
     };
+    let began = Instant::now();
     let reply = server.dispatcher.poll(poll, wait).await;
+    let waited = began.elapsed() >= WAIT / 2;
     drop(permit);
     match reply {
         PollReply::Jobs(jobs) => match jobs.into_iter().next() {
             Some(job) => run(server, &told, group, &runner, job),
-            // Whoever waited comes back at once, the others when there may be room.
-            None if wait.is_zero() => {
+            // Whoever waited comes back at once, the others when there may be room: a bot that drains does not wait either.
+            None if !waited => {
                 let most = f64::from(config.settings.max_bot_sleep_secs.max(1));
                 let mut response = sleep(rand::rng().random_range(most / 2.0..=most), false)?;
                 // Its connection is another's place.

@@ -14,6 +14,7 @@ use super::{BotCaller, json, read};
 use crate::proto::stored::Report;
 use crate::prpc::Status;
 use crate::server::{Server, now};
+use crate::tasks::hand;
 use crate::validate::text::shorten;
 
 pub(super) async fn handle(
@@ -28,7 +29,7 @@ pub(super) async fn handle(
     let message: Arc<str> =
         shorten(error.message.as_deref().unwrap_or_default(), model::limit::MESSAGE_BYTES).into();
     let missing = client_error(error)?;
-    if let Some((job, token)) = server.running(task, &runner)? {
+    if let Some((job, token)) = server.running(task, &hand(runner.as_str()))? {
         let (outcome, report) = match missing {
             None => (Outcome::RunnerLost, Report::default()),
             Some(missing) => {

@@ -17,8 +17,8 @@ use crate::proto::stored::Report;
 use crate::proto::swarming as proto;
 use crate::prpc::Status;
 use crate::server::{Server, now};
-use crate::tasks::TERMINATION_QUEUE;
 use crate::tasks::view::TaskView;
+use crate::tasks::{TERMINATION_QUEUE, hand};
 use crate::validate::TaskId;
 
 /// Said of a task that is over.
@@ -39,7 +39,7 @@ pub(super) async fn handle(
     let runner = RunnerName::new(bot);
     server.fleet.touch(&runner, now());
     let ends = is_completion(&update);
-    let Some((job, token)) = server.running(task, &runner)? else {
+    let Some((job, token)) = server.running(task, &hand(bot))? else {
         return not_running(server, task, &runner, ends);
     };
     let output = update.output.as_deref().unwrap_or_default();
@@ -84,7 +84,8 @@ fn not_running(
     ends: bool,
 ) -> Result<Response<Bytes>, Status> {
     let view = TaskView::find(server, task)?;
-    let own = view.and_then(|view| view.attempt).is_some_and(|a| a.record.runner == *runner);
+    let hand = hand(runner.as_str());
+    let own = view.and_then(|view| view.attempt).is_some_and(|a| a.record.runner == hand);
     match (own, ends) {
         (true, true) => reply(true, false, None),
         (true, false) => reply(true, true, Some(OVER)),
@@ -124,7 +125,24 @@ async fn append(
             AppendReply::Refused(AppendError::Gap { expected }) => {
                 let missing = usize::try_from(offset - expected).unwrap_or(usize::MAX);
                 let zeros = &ZEROS[..missing.min(ZEROS.len())];
-                server.dispatcher.append_log(job, token, expected, zeros).await;
+                match server.dispatcher.append_log(job, token, expected, zeros).await {
+                    AppendReply::Appended { .. } => {}
+                    AppendReply::Fenced(_) | AppendReply::Refused(AppendError::Closed) => {
+                        return Ok(Appended::Fenced);
+                    }
+                    AppendReply::Refused(AppendError::Log(error)) => {
+                        return Err(Status::internal(&error));
+                    }
+                    // It does not fit, so what lies behind it does not either.
+                    AppendReply::Refused(
+                        AppendError::TooLong { .. }
+                        | AppendError::Gap { .. }
+                        | AppendError::Conflict { .. },
+                    ) => {
+                        rest = &[];
+                        offset = 0;
+                    }
+                }
             }
             AppendReply::Refused(AppendError::Conflict { expected }) => {
                 // Sent before, in another form: what is stored counts.

@@ -1,3 +1,5 @@
+//! Configurations, good and bad.
+
 use std::collections::BTreeMap;
 
 use super::files::{self, Files};

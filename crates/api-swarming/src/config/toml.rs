@@ -47,6 +47,8 @@ pub struct Swarming {
     pub bot_group: Vec<BotGroup>,
     /// CIPD for tasks that do not name their own. Default: none.
     pub default_cipd: Option<DefaultCipd>,
+    /// No door for Swarming's clients and bots.
+    pub off: bool,
     /// The directory or zip file of the bot to hand out. Without one every bot is let be as it is.
     pub bot: Option<PathBuf>,
     /// Upstream's `settings.cfg`, `bots.cfg`, `pools.cfg` and `scripts/`, in place of what stands here.

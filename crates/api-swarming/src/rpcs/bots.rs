@@ -17,8 +17,8 @@ use crate::proto::swarming::{
 use crate::prpc::Status;
 use crate::server::{Caller, Role, Server, now};
 use crate::tasks::find;
-use crate::tasks::terminate;
 use crate::tasks::view::{TaskView, wall};
+use crate::tasks::{hand, terminate};
 use crate::validate::bot_requests;
 use crate::validate::cursor::Cursor;
 use crate::validate::requests::{self, TimeRange};
@@ -128,8 +128,8 @@ pub(super) async fn delete_bot(
         return Err(Status::not_found(format!("{} not found", quote(id))));
     }
     let why = "the bot was deleted".to_owned();
-    server.dispatcher.lose_runner(LoseOp { runner: runner.clone(), why }).await;
-    server.dispatcher.deregister(DeregisterOp { runner }).await;
+    server.dispatcher.lose_runner(LoseOp { runner: hand(id), why }).await;
+    server.dispatcher.deregister(DeregisterOp { runner: hand(id) }).await;
     Ok(DeleteResponse { deleted: true })
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn get_permissions(
     if !request.task_id.is_empty() {
         let id = requests::task_id(&request.task_id)?;
         let view = TaskView::find(server, id)?.ok_or_else(requests::no_task)?;
-        own = view.request().authenticated == caller.identity;
+        own = view.is_of(caller);
     }
     let admin = caller.role >= Role::Admin;
     let pools = match caller.role >= Role::Viewer {

@@ -16,7 +16,7 @@ use crate::proto::swarming::{
 };
 use crate::prpc::{Code, Status};
 use crate::server::{Caller, Role, Server, now};
-use crate::tasks::create::Draft;
+use crate::tasks::create::{self, Draft};
 use crate::tasks::view::{TaskView, wall};
 use crate::tasks::{cancel, find};
 use crate::validate::requests::{self, TaskSearch};
@@ -32,7 +32,7 @@ fn task(
 ) -> Result<TaskView, Status> {
     let id = requests::task_id(text)?;
     let view = TaskView::find(server, id)?.ok_or_else(requests::no_task)?;
-    if view.request().authenticated != caller.identity {
+    if !view.is_of(caller) {
         needs(caller, role, permission, &of_task(&id.summary()))?;
     }
     Ok(view)
@@ -75,7 +75,7 @@ pub(super) async fn batch_get_result(
 }
 
 fn may_see(caller: &Caller, view: &TaskView) -> Result<(), Status> {
-    if view.request().authenticated == caller.identity {
+    if view.is_of(caller) {
         return Ok(());
     }
     needs(caller, Role::Viewer, "swarming.tasks.get", &of_task(&view.id.summary()))
@@ -139,7 +139,7 @@ pub(super) async fn new_task(
             ..TaskRequestMetadataResponse::default()
         });
     }
-    let view = draft.create(server).await?;
+    let view = create::create(server, draft).await?;
     Ok(TaskRequestMetadataResponse {
         task_id: view.id.summary(),
         request: Some(view.shown_request()),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use dispatcher::JobView;
 use engine::ops::{Refused, SubmitOp, SubmitOutcome};
 use model::{
-    JobId, JobState, NewJob, Order, Priority, Requirements, Reuse, ReuseKey, Slice, Terms,
+    JobId, JobState, NewJob, Order, Outcome, Priority, Requirements, Reuse, ReuseKey, Slice, Terms,
 };
 use prost::Message;
 
-use super::{TERMINATION_QUEUE, queue_of};
+use super::{TERMINATION_QUEUE, hand, queue_of};
 use crate::config::{Config, Pool, SchedulingAlgorithm};
 use crate::proto::stored::StoredTask;
 use crate::proto::swarming::TaskRequestResponse;
@@ -94,7 +94,7 @@ impl Draft {
     }
 
     /// Stores it. A request with a key that was used before gives the task that it made.
-    pub async fn create(self, server: &Server) -> Result<TaskView, Status> {
+    async fn create(self, server: &Server) -> Result<TaskView, Status> {
         let key = self.task.request_uuid.as_ref().map(|uuid| {
             let hash = blake3::hash(format!("{}:{uuid}", self.authenticated).as_bytes());
             <[u8; 16]>::try_from(&hash.as_bytes()[..16]).expect("sixteen of thirty-two bytes")
@@ -157,7 +157,12 @@ impl Draft {
             let Some(key) = key else { continue };
             let Some((job, _)) = server.dispatcher.reader().reusable(key)? else { continue };
             let Some(view) = server.dispatcher.reader().job(job)? else { continue };
-            if now().0.saturating_sub(view.created.0) <= oldest_ms {
+            // It may have been tried again since, and failed.
+            let good = matches!(
+                view.state,
+                JobState::Finished { outcome: Outcome::Succeeded, .. } if view.attempts > 0
+            );
+            if good && now().0.saturating_sub(view.created.0) <= oldest_ms {
                 return Ok(Some(Reuse { job, slice }));
             }
         }
@@ -193,14 +198,21 @@ impl Draft {
                 if constraint.key == "pool" {
                     continue;
                 }
-                let values: Vec<&str> = constraint.values.iter().map(String::as_str).collect();
+                let named: Vec<String> = match constraint.key.as_str() {
+                    // A bot, or a runner of ours that serves the pool.
+                    "id" => constraint.values.iter().map(|id| hand(id).to_string()).collect(),
+                    _ => Vec::new(),
+                };
+                let values = constraint.values.iter().chain(&named).map(String::as_str);
+                let values: Vec<&str> = values.collect();
                 requirements
                     .add(&constraint.key, &values)
                     .expect("a dimension that was checked is within the engine's limits");
             }
             if task.is_terminate() {
                 for id in slice.properties.dimensions.get("id").into_iter().flatten() {
-                    requirements.add("id", &[id]).expect("the id of a bot is a dimension");
+                    let name = hand(id).to_string();
+                    requirements.add("id", &[&name]).expect("the id of a bot is a dimension");
                 }
             }
             Slice {
@@ -233,6 +245,13 @@ impl Draft {
             },
         }
     }
+}
+
+/// Makes a task, whether or not its client stays to hear of it: one that asks again must find what it made.
+pub(crate) async fn create(server: &Arc<Server>, draft: Draft) -> Result<TaskView, Status> {
+    let server = server.clone();
+    let made = tokio::spawn(async move { draft.create(&server).await });
+    made.await.map_err(|error| Status::internal(&error))?
 }
 
 /// How long a request is known by its key: 7 days, as luci-go's `tasks/create.go`.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use dispatcher::{JobSearch, JobStanding};
-use model::RunnerName;
 
 use super::view::TaskView;
 use crate::proto::swarming::StateQuery;
@@ -75,7 +74,7 @@ pub(crate) fn of_bot(bot: &str, state: StateQuery, created: &TimeRange) -> JobSe
         wire_ids: wire_ids(created),
         standings,
         reused,
-        runner: Some(RunnerName::new(bot)),
+        runner: Some(super::hand(bot)),
         ..JobSearch::default()
     }
 }

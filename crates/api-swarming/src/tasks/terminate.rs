@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dispatcher::{JobSearch, JobStanding};
 
-use super::create::Draft;
+use super::create::{self, Draft};
 use super::view::TaskView;
 use crate::prpc::Status;
 use crate::server::{Caller, Server};
@@ -12,7 +12,7 @@ use crate::validate::{NewTask, TaskId};
 
 /// The task that ends a bot: the one that waits for it already, or a new one.
 pub(crate) async fn terminate(
-    server: &Server,
+    server: &Arc<Server>,
     caller: &Caller,
     bot: &str,
     reason: &str,
@@ -21,7 +21,7 @@ pub(crate) async fn terminate(
         return Ok(waiting);
     }
     let draft = Draft::termination(&server.config(), caller, NewTask::terminate(bot, reason));
-    Ok(draft.create(server).await?.id)
+    Ok(create::create(server, draft).await?.id)
 }
 
 fn waiting(server: &Server, bot: &str) -> Result<Option<TaskId>, Status> {

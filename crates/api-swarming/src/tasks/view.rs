@@ -10,7 +10,8 @@ use prost_types::Timestamp;
 use crate::proto::stored::{BotFacts, Report, StoredTask};
 use crate::proto::swarming::{TaskRequestResponse, TaskResultResponse, TaskState};
 use crate::prpc::Status;
-use crate::server::Server;
+use crate::server::{Caller, Role, Server};
+use crate::tasks::bot_of;
 use crate::validate::TaskId;
 use crate::validate::fill::{is_failure, ran_and_did_not_crash};
 
@@ -135,6 +136,12 @@ impl TaskView {
         self.stored.request.as_ref().unwrap_or(&NONE)
     }
 
+    /// Whether it is the caller's own. Who is nobody owns nothing: what was made while everybody was nobody is not
+    /// every stranger's.
+    pub fn is_of(&self, caller: &Caller) -> bool {
+        caller.role > Role::Nobody && self.request().authenticated == caller.identity
+    }
+
     /// The request as clients see it.
     pub fn shown_request(&self) -> TaskRequestResponse {
         let mut request = self.request().clone();
@@ -178,7 +185,7 @@ impl TaskView {
             }
             JobState::Running { runner, slice, since, cancel, facts, .. } => {
                 out.current_task_slice = i32::try_from(*slice).unwrap_or_default();
-                out.bot_id = runner.to_string();
+                out.bot_id = bot_of(runner).to_owned();
                 out.run_id = self.id.run();
                 out.started_ts = Some(wall(*since));
                 self.fill_facts(facts.as_deref(), *since, &mut out)?;
@@ -234,7 +241,7 @@ impl TaskView {
     ) -> Result<(), Status> {
         let record = &attempt.record;
         let state = self.state();
-        out.bot_id = record.runner.to_string();
+        out.bot_id = bot_of(&record.runner).to_owned();
         out.run_id = self.id.run();
         out.started_ts = Some(wall(record.started));
         self.fill_facts(record.facts.as_deref(), record.started, out)?;

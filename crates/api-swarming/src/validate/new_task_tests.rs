@@ -1,3 +1,5 @@
+//! Requests for tasks.
+
 use super::*;
 use crate::proto::swarming::{
     CacheEntry, CasReference, CipdInput, CipdPackage, Containment, Digest, StringListPair,

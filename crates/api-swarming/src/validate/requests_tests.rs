@@ -1,3 +1,5 @@
+//! Requests for tasks that are there.
+
 use super::*;
 
 fn message<T: std::fmt::Debug>(result: Result<T, Status>) -> String {

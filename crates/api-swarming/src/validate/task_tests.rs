@@ -1,3 +1,5 @@
+//! Tasks that were checked.
+
 use super::*;
 
 const FACTS: TagFacts<'_> = TagFacts {

@@ -265,3 +265,64 @@ async fn upstreams_pages_are_served_where_there_is_a_copy() {
     let without = Ground::new().await;
     assert!(!without.door.serves("/botlist"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_beyond_the_limit_is_dropped() {
+    let ground = Ground::new().await;
+    let id = ground.trigger(|_| {}).await;
+    let bot = Bot::connect(&ground, "b1").await;
+    let run = bot.claim().await;
+    let chunk = |start: u64| json!({"output": "eA==", "output_chunk_start": start});
+    assert_eq!(bot.update(&run, chunk(0)).await["ok"], true);
+    // Far beyond what is kept, and then again: nothing waits for what can never be.
+    for start in [70_000_000, 70_000_001, 104_857_600] {
+        assert_eq!(bot.update(&run, chunk(start)).await["ok"], true);
+    }
+    bot.update(&run, json!({"exit_code": 0, "duration": 1})).await;
+    assert_eq!(ground.state(&id).await, "COMPLETED");
+    let start = ground.ok("Tasks/GetStdout", json!({"taskId": id, "length": "1"})).await;
+    assert_eq!(start["output"], "eA==");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_cannot_speak_for_a_runner() {
+    use engine::ops::{RegisterOp, RunnerSpec};
+    let ground = Ground::new().await;
+    let name = model::RunnerName::new("host");
+    let runner = RunnerSpec {
+        name: name.clone(),
+        session: model::Session(1),
+        queues: ["batches".into()].into(),
+        dimensions: model::Dimensions::default(),
+        slots: 1,
+        keep: true,
+    };
+    ground.dispatcher.register(RegisterOp { runner: runner.clone() }).await;
+    let bot = Bot::connect(&ground, "host").await;
+    bot.claim_nothing().await;
+    bot.event("bot_shutdown", "").await;
+    ground.ok("Bots/DeleteBot", json!({"botId": "host"})).await;
+    assert!(ground.dispatcher.is_registered(&runner));
+    let queue = json!([{"key": "pool", "value": "batches"}]);
+    ground.trigger(|request| request["taskSlices"][0]["properties"]["dimensions"] = queue).await;
+    let runner =
+        ground.dispatcher.runners().into_iter().find(|runner| runner.name == name).unwrap();
+    assert!(runner.jobs.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_goodbye_of_an_older_process_is_not_heard() {
+    let ground = Ground::new().await;
+    let first = Bot::connect(&ground, "b1").await;
+    let second = Bot::connect(&ground, "b1").await;
+    let id = ground.trigger(|_| {}).await;
+    let run = second.claim().await;
+    first.event("bot_shutdown", "").await;
+    assert_eq!(ground.state(&id).await, "RUNNING");
+    second.update(&run, json!({"exit_code": 0, "duration": 1})).await;
+    let mut liar = Bot::connect(&ground, "b2").await;
+    liar.session = json!("18446744073709551615");
+    assert_eq!(liar.poll().await["cmd"], "bot_restart");
+    liar.handshake().await;
+    assert_eq!(liar.claim_nothing().await["cmd"], "sleep");
+}

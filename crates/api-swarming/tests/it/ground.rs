@@ -90,6 +90,12 @@ impl Ground {
         Self { door, dispatcher, folder, options }
     }
 
+    /// The same data, where callers must show who they are.
+    pub async fn closed(mut self) -> Self {
+        self.options.open = false;
+        self.restarted().await
+    }
+
     pub async fn send(&self, request: Request<Bytes>) -> Reply {
         let (parts, body) = request.into_parts();
         assert!(self.door.serves(parts.uri.path()), "{}", parts.uri);
@@ -231,6 +237,7 @@ fn start(folder: &std::path::Path, options: &Options) -> (Door, Dispatcher) {
         archive: options.with_archive.then(archive),
         without_cipd: true,
         ui: options.ui.clone(),
+        enabled: true,
         key: [2; 32],
     })
     .unwrap();

@@ -427,6 +427,14 @@ async fn off_loopback_a_caller_has_a_role() {
         r#"the caller "user:user@example.com" doesn't have permission "swarming.pools.createTask" in the pool "default""#
     ));
     assert_eq!(ground.post("handshake", &json!({})).await.status, 401);
+    // What nobody made is not everybody's.
+    let opened = Ground::new().await;
+    let id = opened.trigger(|_| {}).await;
+    let closed = opened.closed().await;
+    for rpc in ["GetRequest", "GetStdout", "CancelTask"] {
+        let reply = closed.call(&format!("swarming.v2.Tasks/{rpc}"), &json!({"taskId": id})).await;
+        assert_eq!(reply.code(), 7, "{rpc}");
+    }
     let config = api_swarming::config::toml::read("t", "", &Default::default()).unwrap();
     let ground = Ground::with(Options { open: false, config, ..Options::default() }).await;
     let reply = ground.call_as(Some("user"), "swarming.v2.Tasks/NewTask", &task()).await;

@@ -83,10 +83,12 @@ impl Local {
         section.tls_certificate = None;
         section.tls_key = None;
         section.behind_proxy = None;
+        // A command's own server is for the command alone.
+        let swarming = api_swarming::config::toml::Swarming { off: true, ..Default::default() };
         let deadline = std::time::Instant::now() + STARTING_MAX;
         let server = loop {
             let kind = crate::server::StoreKind::Sqlite;
-            match crate::server::start(&section, &file.swarming, kind).await {
+            match crate::server::start(&section, &swarming, kind).await {
                 Ok(server) => break server,
                 // Another command has it: it is about to serve, or to end.
                 Err(error) if error.is::<crate::server::LockedError>() => {

@@ -173,7 +173,8 @@ async fn swarming(
     from: Option<IpAddr>,
 ) -> Response<api_executor::Body> {
     let (parts, body) = request.into_parts();
-    let body = http_body_util::Limited::new(body, api_swarming::Door::REQUEST_BYTES).collect();
+    let most = doors.swarming.request_bytes(&parts).await;
+    let body = http_body_util::Limited::new(body, most).collect();
     let response = match tokio::time::timeout(BODY_TIME, body).await {
         Err(_) => {
             let mut response = Response::new("the request did not arrive in time\n".into());

@@ -75,6 +75,7 @@ pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
         archive,
         without_cipd: !settings.cipd,
         ui: settings.ui.clone(),
+        enabled: !settings.off,
         key,
     })?;
     Ok(door)

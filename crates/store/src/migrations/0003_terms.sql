@@ -15,7 +15,9 @@ ALTER TABLE job_spec ADD COLUMN labels TEXT;
 CREATE INDEX job_spec_request_key ON job_spec (request_key) WHERE request_key IS NOT NULL;
 CREATE UNIQUE INDEX job_spec_wire_id ON job_spec (wire_id) WHERE wire_id IS NOT NULL;
 
-ALTER TABLE job_live ADD COLUMN cancel_ms INTEGER CHECK ((cancel_ms IS NOT NULL) = cancel);
+-- When the cancel was asked for; set whenever `cancel` is.
+ALTER TABLE job_live ADD COLUMN cancel_ms INTEGER CHECK (cancel_ms IS NULL OR cancel = 1);
+UPDATE job_live SET cancel_ms = since_ms WHERE cancel = 1;
 ALTER TABLE job_live ADD COLUMN facts BLOB;
 
 ALTER TABLE job_done ADD COLUMN slice INTEGER NOT NULL DEFAULT 0;
@@ -57,7 +59,7 @@ CREATE TABLE machine (
     seen_ms     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Dimensions and states of machines, each text once: most events say the same.
+-- Dimensions of machines, each text once: most events say the same.
 CREATE TABLE machine_text (
     text_id     INTEGER PRIMARY KEY,
     text        TEXT NOT NULL UNIQUE
@@ -72,7 +74,7 @@ CREATE TABLE machine_event (
     message     TEXT NOT NULL,
     task        INTEGER,
     dimensions  INTEGER NOT NULL REFERENCES machine_text,
-    state       INTEGER NOT NULL REFERENCES machine_text,
+    state       TEXT NOT NULL,
     version     TEXT NOT NULL,
     identity    TEXT NOT NULL,
     address     TEXT NOT NULL,

@@ -96,7 +96,6 @@ fn text_id(db: &Connection, text: &str) -> rusqlite::Result<i64> {
 
 fn insert_event(db: &Connection, event: &Event) -> rusqlite::Result<()> {
     let dimensions = text_id(db, &codec::dimensions_to_text(&event.dimensions))?;
-    let state = text_id(db, &event.state)?;
     db.prepare_cached(
         "-- source: store/sqlite/fleet.rs insert_event
          INSERT INTO machine_event (name, at_ms, kind, message, task, dimensions, state, version, identity, address,
@@ -110,7 +109,7 @@ fn insert_event(db: &Connection, event: &Event) -> rusqlite::Result<()> {
         &*event.message,
         event.task.map(|task| task as i64),
         dimensions,
-        state,
+        &*event.state,
         &*event.version,
         &*event.identity,
         &*event.address,
@@ -215,10 +214,9 @@ impl FleetStore for SqliteFleet {
     fn events(&self, query: &EventQuery) -> Result<Vec<(u64, Event)>, FleetError> {
         self.read("list a machine's events", |db| {
             let sql = "-- source: store/sqlite/fleet.rs events
-                SELECT e.event_id, e.name, e.at_ms, e.kind, e.message, e.task, d.text, s.text, e.version, e.identity,
+                SELECT e.event_id, e.name, e.at_ms, e.kind, e.message, e.task, d.text, e.state, e.version, e.identity,
                        e.address, e.quarantined, e.maintenance
                 FROM machine_event e JOIN machine_text d ON d.text_id = e.dimensions
-                                     JOIN machine_text s ON s.text_id = e.state
                 WHERE e.name = ? AND e.at_ms >= ? AND e.at_ms < ? AND e.event_id < ?
                 ORDER BY e.at_ms DESC, e.event_id DESC LIMIT ?";
             let most = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);

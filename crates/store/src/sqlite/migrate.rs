@@ -42,3 +42,35 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenEr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database as the version before left it, with a job that somebody had asked to stop.
+    #[test]
+    fn a_database_in_use_is_brought_up_to_date() {
+        let path = Path::new("old");
+        let mut db = Connection::open_in_memory().unwrap();
+        for sql in &MIGRATIONS[..2] {
+            db.execute_batch(sql).unwrap();
+        }
+        db.pragma_update(None, "user_version", 2).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.execute_batch(
+            "INSERT INTO job_spec (job_id, queue, owner, priority, slices, retries, created_ms, payload)
+             VALUES (1, 'q', 'ann', 1, '[]', 0, 5, x'');
+             INSERT INTO job_live (job_id, state, slice, attempts, lost, runner, session, poll, since_ms, cancel)
+             VALUES (1, 'running', 0, 1, 0, 'r', 1, 1, 7, 1);
+             INSERT INTO runner (name, session, slots, draining, queues, dimensions, changed_ms)
+             VALUES ('r', 1, 1, 0, '[]', '[]', 7);",
+        )
+        .unwrap();
+        run(&mut db, path).unwrap();
+        let asked: i64 =
+            db.query_row("SELECT cancel_ms FROM job_live", [], |row| row.get(0)).unwrap();
+        assert_eq!(asked, 7);
+        // Again changes nothing.
+        run(&mut db, path).unwrap();
+    }
+}
