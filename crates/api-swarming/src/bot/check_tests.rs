@@ -1,4 +1,4 @@
-//! Tests.
+//! What bots say of themselves, good and bad.
 
 use super::*;
 use serde_json::json;
