@@ -20,6 +20,7 @@ use crate::bot::caches::CacheSizes;
 use crate::bot::manifest::Shape;
 use crate::config::{BotGroup, Config};
 use crate::prpc::{Code, Status};
+use crate::tasks::TERMINATION_QUEUE;
 use crate::tasks::ids::TaskIds;
 use crate::validate::TaskId;
 
@@ -89,8 +90,8 @@ pub(crate) struct Server {
     pub version: String,
     pub min_timeout_secs: i32,
     pub ids: TaskIds,
-    /// When a running task was last heard of.
-    pub updates: Mutex<HashMap<TaskId, WallMs>>,
+    /// Running tasks, so that an update need not look for its job in the store.
+    running: Mutex<HashMap<TaskId, RunningTask>>,
     /// Requests that are being made into tasks, by key, so that one made twice at once waits for the first.
     pub creating: Creating,
     pub parked: Semaphore,
@@ -100,8 +101,6 @@ pub(crate) struct Server {
     ui: Option<PathBuf>,
     pub enabled: bool,
     key: [u8; 32],
-    /// Jobs of running tasks, so that an update need not look for its job.
-    jobs: Mutex<HashMap<TaskId, JobId>>,
     cache_sizes: RwLock<CacheSizes>,
 }
 
@@ -116,7 +115,7 @@ impl Server {
             version: parts.version,
             min_timeout_secs: parts.min_timeout_secs,
             ids: TaskIds::after(last),
-            updates: Mutex::default(),
+            running: Mutex::default(),
             creating: Creating::default(),
             parked: Semaphore::new(parts.parked_polls_max),
             config: RwLock::new(Arc::new(parts.config)),
@@ -125,7 +124,6 @@ impl Server {
             ui: parts.ui,
             enabled: parts.enabled,
             key: blake3::derive_key("phalanx swarming bootstrap v1", &parts.key),
-            jobs: Mutex::default(),
             cache_sizes: RwLock::default(),
         })
     }
@@ -327,26 +325,46 @@ impl Server {
 const SESSION_AHEAD_MS: u64 = 60 * 60 * 1000;
 const BOOTSTRAP_MS: u64 = 60 * 60 * 1000;
 
+/// A task that a bot runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunningTask {
+    pub job: JobId,
+    /// It asks its bot to stop.
+    pub is_termination: bool,
+    heard: Option<WallMs>,
+}
+
+impl RunningTask {
+    fn new(job: JobId, queue: &str) -> Self {
+        Self { job, is_termination: queue == TERMINATION_QUEUE, heard: None }
+    }
+}
+
 /// Running tasks.
 impl Server {
     pub fn began(&self, task: TaskId, lease: &Lease) {
-        self.jobs.lock().insert(task, lease.job);
+        self.running.lock().insert(task, RunningTask::new(lease.job, &lease.queue));
     }
 
-    pub fn heard(&self, task: TaskId, job: JobId) {
-        self.updates.lock().insert(task, now());
-        self.jobs.lock().insert(task, job);
+    pub fn heard(&self, task: TaskId) {
+        if let Some(running) = self.running.lock().get_mut(&task) {
+            running.heard = Some(now());
+        }
+    }
+
+    /// When a running task was heard of last.
+    pub fn last_heard(&self, task: TaskId) -> Option<WallMs> {
+        self.running.lock().get(&task)?.heard
     }
 
     pub fn ended(&self, task: TaskId) {
-        self.jobs.lock().remove(&task);
-        self.updates.lock().remove(&task);
+        self.running.lock().remove(&task);
     }
 
     /// Forgets tasks that ended without a word of their bots.
     pub fn forget_ended(&self) {
         let known: Vec<(TaskId, JobId)> =
-            self.jobs.lock().iter().map(|(task, job)| (*task, *job)).collect();
+            self.running.lock().iter().map(|(task, running)| (*task, running.job)).collect();
         for (task, job) in known {
             if !self.dispatcher.is_live(job) {
                 self.ended(task);
@@ -354,22 +372,25 @@ impl Server {
         }
     }
 
-    /// The job of a task, and the right to write to it, when this bot runs it.
+    /// A task, and the right to write to it, when this bot runs it.
     pub fn running(
         &self,
         task: TaskId,
-        runner: &RunnerName,
-    ) -> Result<Option<(JobId, LeaseToken)>, Status> {
-        let known = self.jobs.lock().get(&task).copied();
-        let job = match known {
-            Some(job) => Some(job),
+        hand: &RunnerName,
+    ) -> Result<Option<(RunningTask, LeaseToken)>, Status> {
+        let known = self.running.lock().get(&task).copied();
+        let running = match known {
+            Some(running) => running,
+            // It began under a process before this one.
             None => {
                 let number = u64::try_from(task.number()).unwrap_or_default();
                 let jobs = self.dispatcher.reader().jobs_by_wire_id(&[number])?;
-                jobs.first().map(|view| view.id)
+                let Some(view) = jobs.first() else { return Ok(None) };
+                RunningTask::new(view.id, &view.job.queue)
             }
         };
-        let Some(job) = job else { return Ok(None) };
-        Ok(self.dispatcher.token_of(job, runner).map(|token| (job, token)))
+        let Some(token) = self.dispatcher.token_of(running.job, hand) else { return Ok(None) };
+        self.running.lock().entry(task).or_insert(running);
+        Ok(Some((running, token)))
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn handle(
     let message: Arc<str> =
         shorten(error.message.as_deref().unwrap_or_default(), model::limit::MESSAGE_BYTES).into();
     let missing = client_error(error)?;
-    if let Some((job, token)) = server.running(task, &hand(runner.as_str()))? {
+    if let Some((running, token)) = server.running(task, &hand(runner.as_str()))? {
         let (outcome, report) = match missing {
             None => (Outcome::RunnerLost, Report::default()),
             Some(missing) => {
@@ -42,7 +42,7 @@ pub(super) async fn handle(
                 (Outcome::Rejected { why }, report)
             }
         };
-        end(server, job, token, outcome, report, Some(message.clone())).await?;
+        end(server, running.job, token, outcome, report, Some(message.clone())).await?;
         server.ended(task);
     }
     let event = Update {

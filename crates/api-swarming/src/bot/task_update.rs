@@ -17,8 +17,8 @@ use crate::proto::stored::Report;
 use crate::proto::swarming as proto;
 use crate::prpc::Status;
 use crate::server::{Server, now};
+use crate::tasks::hand;
 use crate::tasks::view::TaskView;
-use crate::tasks::{TERMINATION_QUEUE, hand};
 use crate::validate::TaskId;
 
 /// Said of a task that is over.
@@ -39,16 +39,17 @@ pub(super) async fn handle(
     let runner = RunnerName::new(bot);
     server.fleet.touch(&runner, now());
     let ends = is_completion(&update);
-    let Some((job, token)) = server.running(task, &hand(bot))? else {
+    let Some((running, token)) = server.running(task, &hand(bot))? else {
         return not_running(server, task, &runner, ends);
     };
+    let job = running.job;
     let output = update.output.as_deref().unwrap_or_default();
     let start = update.output_chunk_start.unwrap_or_default();
     let must_stop = match append(server, job, token, start, output).await? {
         Appended::Goes { cancel } => cancel,
         Appended::Fenced => return not_running(server, task, &runner, ends),
     };
-    server.heard(task, job);
+    server.heard(task);
     if ends {
         let killed = match complete(server, job, token, &update).await? {
             Some(recorded) => recorded == Outcome::Killed,
@@ -56,14 +57,12 @@ pub(super) async fn handle(
         };
         server.ended(task);
         let number = u64::try_from(task.number()).ok();
-        let is_termination = TaskView::find(server, task)?
-            .is_some_and(|view| &*view.job.job.queue == TERMINATION_QUEUE);
         let event = Update {
             address: Some(caller.address.clone()),
             identity: Some(caller.identity.into()),
             task: Task::Clear,
             about: number,
-            terminated_by: is_termination.then_some(number),
+            terminated_by: running.is_termination.then_some(number),
             ..Update::new(if killed { "task_killed" } else { "task_completed" })
         };
         server.fleet.update(&runner, event, now());

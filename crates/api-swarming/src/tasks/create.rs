@@ -134,9 +134,6 @@ impl Draft {
                 }
                 TaskView::of_job(server, view)
             }
-            SubmitOutcome::Duplicate { .. } => {
-                Err(Status::new(Code::Internal, "a request without a key cannot be repeated"))
-            }
             SubmitOutcome::Refused(Refused::TooMany { what, max }) => {
                 let why = format!("there are {max} {what} already; try again later");
                 Err(Status::new(Code::ResourceExhausted, why))
@@ -144,7 +141,7 @@ impl Draft {
             SubmitOutcome::Refused(Refused::Invalid { what }) => {
                 Err(Status::invalid(format!("bad request: {what}")))
             }
-            SubmitOutcome::Refused(Refused::KeyReused) => {
+            SubmitOutcome::Duplicate { .. } | SubmitOutcome::Refused(Refused::KeyReused) => {
                 Err(Status::new(Code::Internal, "a request without a key cannot be repeated"))
             }
         }

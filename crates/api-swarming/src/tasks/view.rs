@@ -189,7 +189,7 @@ impl TaskView {
                 out.run_id = self.id.run();
                 out.started_ts = Some(wall(*since));
                 self.fill_facts(facts.as_deref(), *since, &mut out)?;
-                let heard = server.updates.lock().get(&self.id).copied();
+                let heard = server.last_heard(self.id);
                 let mut modified = heard.unwrap_or(*since).max(*since);
                 if let Cancel::Requested(at) = cancel {
                     out.abandoned_ts = Some(wall(*at));

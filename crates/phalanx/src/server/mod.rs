@@ -129,7 +129,7 @@ pub async fn start(
     let swarming = swarming::door(swarming::Wiring {
         settings: of_swarming,
         dispatcher: dispatcher.clone(),
-        fleet: Box::new(fleet),
+        fleet: Box::new(fleet.on_fatal(stop_at_once)),
         graphql: graphql.clone(),
         runner_token: runner_token.clone(),
         open: loopback,

@@ -2,25 +2,37 @@
 
 use std::sync::Arc;
 
+use dispatcher::StoreError;
 use fleet::{Event, EventQuery, FleetError, FleetStore, Record};
 use model::{RunnerName, WallMs};
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::read::{Boxed, SqliteReader, all};
+use super::shared::Writer;
 use crate::codec;
 
 /// Reads from connections of its own and writes through the engine's.
-#[derive(Debug)]
 pub struct SqliteFleet {
-    writer: Arc<Mutex<Connection>>,
+    writer: Writer,
     reader: SqliteReader,
 }
 
 impl SqliteFleet {
     pub(super) fn new(writer: Arc<Mutex<Connection>>, reader: SqliteReader) -> Self {
-        Self { writer, reader }
+        Self { writer: Writer::new(writer), reader }
+    }
+
+    /// See [`Writer::on_fatal`].
+    pub fn on_fatal(self, on_fatal: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
+        Self { writer: self.writer.on_fatal(on_fatal), ..self }
+    }
+}
+
+impl std::fmt::Debug for SqliteFleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteFleet").field("reader", &self.reader).finish_non_exhaustive()
     }
 }
 
@@ -138,25 +150,13 @@ fn event(row: &Row<'_>) -> Result<(u64, Event), Boxed> {
     Ok((row.get::<_, i64>(0)? as u64, event))
 }
 
-fn fail<T>(doing: &'static str, result: Result<T, Boxed>) -> Result<T, FleetError> {
-    result.map_err(|source| FleetError { doing, source })
-}
-
 impl SqliteFleet {
     fn write<T>(
         &self,
         doing: &'static str,
         write: impl FnOnce(&Connection) -> Result<T, Boxed>,
     ) -> Result<T, FleetError> {
-        let mut connection = self.writer.lock();
-        let run = || -> Result<T, Boxed> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = write(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        fail(doing, run())
+        self.writer.write(doing, write).map_err(|e| FleetError { doing, source: e.source })
     }
 
     fn read<T>(
@@ -164,7 +164,7 @@ impl SqliteFleet {
         doing: &'static str,
         read: impl FnOnce(&Connection) -> Result<T, Boxed>,
     ) -> Result<T, FleetError> {
-        fail(doing, self.reader.with(doing, read).map_err(Into::into))
+        self.reader.with(doing, read).map_err(|e| FleetError { doing, source: e.source })
     }
 }
 

@@ -5,6 +5,7 @@ mod fleet;
 mod labels;
 mod migrate;
 mod read;
+mod shared;
 mod write;
 
 use std::path::{Path, PathBuf};

@@ -11,20 +11,18 @@ use std::sync::Arc;
 use dispatcher::StoreError;
 use parking_lot::Mutex;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior};
+use rusqlite::{Connection, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::part;
 use super::read::{Boxed, SqliteReader, all};
-
-type OnFatal = Box<dyn Fn(&StoreError) + Send + Sync>;
+use super::shared::Writer;
 
 /// Reads from connections of its own and writes through the engine's.
 pub struct SqliteCampaigns {
-    writer: Arc<Mutex<Connection>>,
+    writer: Writer,
     reader: SqliteReader,
-    on_fatal: OnFatal,
 }
 
 impl std::fmt::Debug for SqliteCampaigns {
@@ -35,13 +33,12 @@ impl std::fmt::Debug for SqliteCampaigns {
 
 impl SqliteCampaigns {
     pub(super) fn new(writer: Arc<Mutex<Connection>>, reader: SqliteReader) -> Self {
-        Self { writer, reader, on_fatal: Box::new(|_| {}) }
+        Self { writer: Writer::new(writer), reader }
     }
 
-    /// What to do when the disk fails: as for the engine's half, nothing may be acknowledged after it.
-    pub fn on_fatal(mut self, on_fatal: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
-        self.on_fatal = Box::new(on_fatal);
-        self
+    /// See [`Writer::on_fatal`].
+    pub fn on_fatal(self, on_fatal: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
+        Self { writer: self.writer.on_fatal(on_fatal), ..self }
     }
 
     fn read<T>(
@@ -58,39 +55,8 @@ impl SqliteCampaigns {
         doing: &str,
         write: impl FnOnce(&Connection) -> Result<T, Boxed>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.writer.lock();
-        let run = || -> Result<T, Boxed> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = write(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        run().map_err(|error| {
-            let fatal = is_fatal(&error);
-            let error = StoreError::new(doing, error);
-            if fatal {
-                (self.on_fatal)(&error);
-            }
-            error
-        })
+        self.writer.write(doing, write)
     }
-}
-
-/// Whether it is the disk and not the statement.
-fn is_fatal(error: &Boxed) -> bool {
-    let code = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
-    matches!(
-        code,
-        Some(
-            ErrorCode::SystemIoFailure
-                | ErrorCode::DiskFull
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::CannotOpen
-                | ErrorCode::ReadOnly
-        )
-    )
 }
 
 /// The first row of a query, mapped.
