@@ -48,8 +48,10 @@ impl Door {
     /// SECURITY: how much a caller may send: little, before it shows who it is.
     pub async fn request_bytes(&self, request: &request::Parts) -> usize {
         let bot = server::bearer(&request.headers).is_some_and(|token| self.0.is_bot_token(token));
-        let known = self.0.caller(&request.headers).await.is_ok_and(|c| c.role > Role::Nobody);
-        if bot || known { prpc::REQUEST_BYTES } else { 64 << 10 }
+        let known = self.0.access.open
+            || bot
+            || self.0.caller(&request.headers).await.is_ok_and(|c| c.role > Role::Nobody);
+        if known { prpc::REQUEST_BYTES } else { 64 << 10 }
     }
 
     /// From now on the configuration is this one.
@@ -68,7 +70,15 @@ impl Door {
             return bot::text(StatusCode::FORBIDDEN, why);
         }
         let from = from.map(|address| address.to_string()).unwrap_or_default();
-        if let Some(response) = bot::answer(&self.0, &request, body.clone(), &from).await {
+        // A fleet waits in here: what is not needed for that is gone by then, and the rest of this is not part of it.
+        if bot::serves(request.uri.path()) {
+            return bot::answer(&self.0, request, body, &from).await;
+        }
+        Box::pin(self.handle_people(request, body)).await
+    }
+
+    async fn handle_people(&self, request: request::Parts, body: Bytes) -> Response<Bytes> {
+        if let Some(response) = bot::code(&self.0, &request) {
             return response;
         }
         if let Some(response) = ui::answer(&self.0, &request) {

@@ -1,6 +1,6 @@
 //! The writer: the only thread that changes the store.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::gate::Release;
 use crate::store::{Store, StoreError};
@@ -9,8 +9,18 @@ use crate::{OnFatal, Shared};
 /// How long log bytes may be received without being durable when nothing else commits.
 const LOG_SYNC: Duration = Duration::from_millis(500);
 
+/// Commits begin no closer together than this while several callers wait for them: each costs two syncs, however much is
+/// in it. Who is alone, or two that wait for each other, do not.
+const COMMIT_GAP: Duration = Duration::from_millis(2);
+
 pub(crate) fn run(shared: &Shared, mut store: Box<dyn Store>, on_fatal: &OnFatal) {
+    let mut last: Option<(Instant, usize)> = None;
     loop {
+        if let Some((began, waited)) = last.take()
+            && waited > 2
+        {
+            std::thread::sleep(COMMIT_GAP.saturating_sub(began.elapsed()));
+        }
         let (batch, stopping) = {
             let mut core = shared.core.lock();
             while !core.gate.has_work() && !core.stopping {
@@ -20,6 +30,9 @@ pub(crate) fn run(shared: &Shared, mut store: Box<dyn Store>, on_fatal: &OnFatal
             }
             (core.gate.take(), core.stopping)
         };
+        let waits =
+            |release: &&Release<_>| matches!(release, Release::Reply(_) | Release::Poll(..));
+        last = Some((Instant::now(), batch.releases.iter().filter(waits).count()));
         // Logs first: a terminal state is never durable before its bytes (I22, I25).
         let written = shared
             .logs

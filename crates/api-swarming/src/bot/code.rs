@@ -9,13 +9,17 @@ use crate::server::{Server, bearer};
 
 const CODE: &str = "/swarming/api/v1/bot/bot_code";
 
-/// Answers `server_ping`, `bot_code` and `bootstrap`. `None` when the path is another.
-pub(super) fn answer(server: &Server, request: &request::Parts) -> Option<Response<Bytes>> {
-    let path = request.uri.path();
-    let ours = matches!(path, "/bot_code" | "/bootstrap" | "/swarming/api/v1/bot/server_ping")
+/// Whether a path is one of `server_ping`, `bot_code` and `bootstrap`.
+pub(super) fn serves(path: &str) -> bool {
+    matches!(path, "/bot_code" | "/bootstrap" | "/swarming/api/v1/bot/server_ping")
         || path == CODE
-        || path.strip_prefix(CODE).is_some_and(|rest| rest.starts_with('/'));
-    if !ours {
+        || path.strip_prefix(CODE).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// `None` when the path is another.
+pub(crate) fn answer(server: &Server, request: &request::Parts) -> Option<Response<Bytes>> {
+    let path = request.uri.path();
+    if !serves(path) {
         return None;
     }
     if request.method != Method::GET && request.method != Method::HEAD {

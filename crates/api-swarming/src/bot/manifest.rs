@@ -3,10 +3,11 @@
 //! Facts: luci-py `handlers_bot.py` (`prepare_manifest`), `bot_code/task_runner.py`. Bots from before 2025-02-26 refuse
 //! a manifest with a key too many or too few, and the task is lost; later ones take either shape.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use model::Dimensions;
 use serde_json::{Value, json};
 
 use crate::proto::swarming::CipdInput;
@@ -45,7 +46,7 @@ pub struct Facts<'a> {
     pub task: TaskId,
     pub bot_id: &'a str,
     /// With those that the server says.
-    pub bot_dimensions: &'a BTreeMap<String, BTreeSet<String>>,
+    pub bot_dimensions: &'a Dimensions,
     /// An identity, such as `bot:whitelisted-ip`.
     pub bot_authenticated_as: &'a str,
     /// Where the bot reaches the server.
@@ -91,7 +92,12 @@ pub fn manifest(shape: Shape, properties: &Properties, facts: &Facts<'_>) -> Val
     });
     match shape {
         Shape::WithoutBotDimensions => {}
-        Shape::WithBotDimensions => out["bot_dimensions"] = json!(facts.bot_dimensions),
+        Shape::WithBotDimensions => {
+            let pairs = facts.bot_dimensions.iter();
+            let pairs =
+                pairs.map(|(key, values)| (key, values.iter().cloned().collect::<Vec<_>>()));
+            out["bot_dimensions"] = pairs.collect();
+        }
     }
     out
 }
@@ -176,7 +182,8 @@ mod tests {
     ];
 
     fn build(shape: Shape, properties: &Properties) -> Value {
-        let dimensions = BTreeMap::from([("id".to_owned(), BTreeSet::from(["b".to_owned()]))]);
+        let mut dimensions = Dimensions::default();
+        dimensions.add("id", "b").unwrap();
         let sizes = BTreeMap::from([("known".to_owned(), 42)]);
         let facts = Facts {
             task: TaskId::parse("6663cfc78b41fb10").unwrap(),

@@ -6,6 +6,7 @@
 pub(crate) mod caches;
 pub mod check;
 mod code;
+pub(crate) use code::answer as code;
 mod event;
 mod handshake;
 pub mod manifest;
@@ -37,45 +38,63 @@ pub(crate) struct BotCaller {
     pub address: Arc<str>,
 }
 
-/// Answers what bots ask for. `None` when the path is not theirs.
+const CALLS: &str = "/swarming/api/v1/bot/";
+
+/// Whether a path is that of a call; see [`answer`].
+pub(crate) fn serves(path: &str) -> bool {
+    path.starts_with(CALLS) && !code::serves(path)
+}
+
+/// Answers a call of a bot's.
 pub(crate) async fn answer(
     server: &Arc<Server>,
-    request: &request::Parts,
+    request: request::Parts,
     body: Bytes,
     address: &str,
-) -> Option<Response<Bytes>> {
-    let path = request.uri.path();
-    if let Some(answer) = code::answer(server, request) {
-        return Some(answer);
-    }
-    let call = path.strip_prefix("/swarming/api/v1/bot/")?;
+) -> Response<Bytes> {
     if request.method != Method::POST {
-        return Some(text(StatusCode::METHOD_NOT_ALLOWED, "use POST"));
+        return text(StatusCode::METHOD_NOT_ALLOWED, "use POST");
     }
+    let call = request.uri.path().strip_prefix(CALLS).unwrap_or_default();
     let (call, id) = match call.split_once('/') {
         Some((call, id)) => (call, Some(id)),
         None => (call, None),
     };
     let Some(caller) = bot_caller(server, &request.headers, address) else {
         let why = "a bot needs a token of this server: `Authorization: Bearer …`";
-        return Some(text(StatusCode::UNAUTHORIZED, why));
+        return text(StatusCode::UNAUTHORIZED, why);
     };
     // A bot says little of itself; only a task's output is long.
     if call != "task_update" && body.len() > limit::REPORT_BYTES {
         let why = format!("the request is longer than {} bytes", limit::REPORT_BYTES);
-        return Some(text(StatusCode::PAYLOAD_TOO_LARGE, &why));
+        return text(StatusCode::PAYLOAD_TOO_LARGE, &why);
     }
-    let body = &body[..];
-    let result = match (call, id) {
-        ("handshake", None) => handshake::handle(server, &caller, body).await,
-        ("poll", None) => poll::handle(server, &caller, body).await,
-        ("event", None) => event::handle(server, &caller, body).await,
-        ("task_update", id) => task_update::handle(server, &caller, id, body).await,
-        ("task_error", id) => task_error::handle(server, &caller, id, body).await,
+    let result = if (call, id) == ("poll", None) {
+        // It waits: its head, which holds the buffer that it was read into, must not.
+        drop(request);
+        poll::handle(server, &caller, body).await
+    } else {
+        Box::pin(quick(server, &caller, call, id, &body)).await
+    };
+    result.unwrap_or_else(|status| text(status.code.http(), &status.message))
+}
+
+/// Calls that are answered at once.
+async fn quick(
+    server: &Arc<Server>,
+    caller: &BotCaller,
+    call: &str,
+    id: Option<&str>,
+    body: &[u8],
+) -> Result<Response<Bytes>, Status> {
+    match (call, id) {
+        ("handshake", None) => handshake::handle(server, caller, body).await,
+        ("event", None) => event::handle(server, caller, body).await,
+        ("task_update", id) => task_update::handle(server, caller, id, body).await,
+        ("task_error", id) => task_error::handle(server, caller, id, body).await,
         ("oauth_token" | "id_token", None) => tokens::handle(body),
         _ => Ok(text(StatusCode::NOT_FOUND, "no such call")),
-    };
-    Some(result.unwrap_or_else(|status| text(status.code.http(), &status.message)))
+    }
 }
 
 /// SECURITY: off loopback a bot shows a bot's token; its name alone proves nothing.

@@ -17,11 +17,10 @@ use super::check::{self, Call, Checked};
 use super::manifest::{Facts, manifest};
 use super::wire::{BotRequest, Command, PollResponse};
 use super::{BotCaller, json, read};
-use crate::config::BotGroup;
 use crate::proto::stored::{BotFacts, StoredTask};
 use crate::prpc::{Code, Status};
 use crate::server::{Server, now};
-use crate::tasks::{TERMINATION_QUEUE, hand, queue_of};
+use crate::tasks::{TERMINATION_QUEUE, bot_of, hand, queue_of};
 use crate::validate::fill::dimension_pairs;
 use crate::validate::task::ServiceAccount;
 use crate::validate::{TaskId, properties};
@@ -32,90 +31,25 @@ const WAIT: Duration = Duration::from_secs(45);
 pub(super) async fn handle(
     server: &Arc<Server>,
     caller: &BotCaller,
-    body: &[u8],
+    body: Bytes,
 ) -> Result<Response<Bytes>, Status> {
-    let request: BotRequest = read(body)?;
-    let (uuid, session) = (request.request_uuid.clone(), request.session.clone());
-    let config = server.config();
-    let group = super::group(server, &config, &request)?;
-    let mut checked = check::check(request, Call::Poll, &config.bots)?;
-    let runner = RunnerName::new(&checked.bot_id);
-    let hand = hand(&checked.bot_id);
-    let sleep = |seconds: f64, quarantined: bool| {
-        respond(Command::Sleep { duration: seconds, quarantined })
+    let poll = match prepare(server, caller, body).await? {
+        Prepared::Told(response) => return Ok(response),
+        Prepared::Asks(poll) => poll,
     };
-    let dimensions = match dimensions(&checked) {
-        Ok(dimensions) => dimensions,
-        Err(why) => {
-            checked.quarantined.get_or_insert(why);
-            None
-        }
-    };
-    let session = match server.session(&runner, session.as_deref()) {
-        Ok(session) => session,
-        Err(why) => {
-            let update = Update { message: why.into(), ..Update::new("request_restart") };
-            server.fleet.update(&runner, update, now());
-            return respond(Command::BotRestart { message: why });
-        }
-    };
-    let told = Told { server, caller, checked: &checked, dimensions: &dimensions, session };
-    // An outdated bot is brought up to date before anything of it is believed.
-    if let Some(version) = server.bot_version()
-        && version != checked.version
-    {
-        let message = format!("Updating to {version}");
-        told.event("request_update", &message, Task::Clear, Idleness::Unchanged);
-        server.idle(&hand).await;
-        return respond(Command::Update { version: &version });
-    }
-    if checked.quarantined.is_some() || checked.maintenance.is_some() {
-        told.event("request_sleep", "", Task::Clear, Idleness::Idle);
-        server.idle(&hand).await;
-        return match checked.quarantined.is_some() {
-            true => sleep(rand::rng().random_range(60.0..240.0), true),
-            false => sleep(rand::rng().random_range(10.0..60.0), false),
-        };
-    }
-    if config.settings.force_bots_to_sleep {
-        told.event("request_sleep", "", Task::Clear, Idleness::Idle);
-        server.idle(&hand).await;
-        return sleep(60.0, true);
-    }
-    let Some(dimensions) = &dimensions else {
-        return sleep(60.0, true);
-    };
-    let seen = told.event("bot_polling", "", Task::Clear, Idleness::Idle);
-    register(server, &hand, session, dimensions).await?;
-    // A bot that does not name its polls cannot ask for the same again.
-    let poll = uuid.filter(|uuid| !uuid.is_empty()).map_or_else(rand::random, |uuid| {
-        let hash = blake3::hash(uuid.as_bytes());
-        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight of thirty-two bytes"))
-    });
+    let hand = poll.runner.clone();
     let permit = server.parked.try_acquire().ok();
     let wait = if permit.is_some() { WAIT } else { Duration::ZERO };
-    let facts = facts(&seen, &checked).encode_to_vec();
-    if facts.len() > limit::FACTS_BYTES {
-        return Err(Status::invalid("the dimensions and version of the bot are too long"));
-    }
-    let poll = Poll {
-        runner: hand,
-        session: Session(session),
-        poll: poll.max(1),
-        want: 1,
-        facts: Some(facts.into()),
-        idle: true,
-    };
     let began = Instant::now();
     let reply = server.dispatcher.poll(poll, wait).await;
     let waited = began.elapsed() >= WAIT / 2;
     drop(permit);
     match reply {
         PollReply::Jobs(jobs) => match jobs.into_iter().next() {
-            Some(job) => run(server, &told, group, &runner, job),
+            Some(job) => run(server, caller, &RunnerName::new(bot_of(&hand)), job),
             // Whoever waited comes back at once, the others when there may be room: a bot that drains does not wait either.
             None if !waited => {
-                let most = f64::from(config.settings.max_bot_sleep_secs.max(1));
+                let most = f64::from(server.config().settings.max_bot_sleep_secs.max(1));
                 let mut response = sleep(rand::rng().random_range(most / 2.0..=most), false)?;
                 // Its connection is another's place.
                 let close = HeaderValue::from_static("close");
@@ -129,6 +63,93 @@ pub(super) async fn handle(
             respond(Command::BotRestart { message: "another process speaks for this bot" })
         }
     }
+}
+
+/// What a poll comes to before it waits.
+enum Prepared {
+    /// It is answered at once.
+    Told(Response<Bytes>),
+    Asks(Poll),
+}
+
+/// Everything that needs the request. Nothing of that is kept while the bot waits: there are thousands.
+async fn prepare(
+    server: &Arc<Server>,
+    caller: &BotCaller,
+    body: Bytes,
+) -> Result<Prepared, Status> {
+    let request: BotRequest = read(&body)?;
+    let (uuid, session) = (request.request_uuid.clone(), request.session.clone());
+    let config = server.config();
+    super::group(server, &config, &request)?;
+    let mut checked = check::check(request, Call::Poll, &config.bots)?;
+    let runner = RunnerName::new(&checked.bot_id);
+    let hand = hand(&checked.bot_id);
+    let dimensions = match dimensions(&checked) {
+        Ok(dimensions) => dimensions,
+        Err(why) => {
+            checked.quarantined.get_or_insert(why);
+            None
+        }
+    };
+    let session = match server.session(&runner, session.as_deref()) {
+        Ok(session) => session,
+        Err(why) => {
+            let update = Update { message: why.into(), ..Update::new("request_restart") };
+            server.fleet.update(&runner, update, now());
+            return respond(Command::BotRestart { message: why }).map(Prepared::Told);
+        }
+    };
+    let told = Told { server, caller, checked: &checked, dimensions: &dimensions, session };
+    // An outdated bot is brought up to date before anything of it is believed.
+    if let Some(version) = server.bot_version()
+        && version != checked.version
+    {
+        let message = format!("Updating to {version}");
+        told.event("request_update", &message, Idleness::Unchanged);
+        server.idle(&hand).await;
+        return respond(Command::Update { version: &version }).map(Prepared::Told);
+    }
+    if checked.quarantined.is_some() || checked.maintenance.is_some() {
+        told.event("request_sleep", "", Idleness::Idle);
+        server.idle(&hand).await;
+        let asleep = match checked.quarantined.is_some() {
+            true => sleep(rand::rng().random_range(60.0..240.0), true),
+            false => sleep(rand::rng().random_range(10.0..60.0), false),
+        };
+        return asleep.map(Prepared::Told);
+    }
+    if config.settings.force_bots_to_sleep {
+        told.event("request_sleep", "", Idleness::Idle);
+        server.idle(&hand).await;
+        return sleep(60.0, true).map(Prepared::Told);
+    }
+    let Some(dimensions) = &dimensions else {
+        return sleep(60.0, true).map(Prepared::Told);
+    };
+    let seen = told.event("bot_polling", "", Idleness::Idle);
+    register(server, &hand, session, dimensions).await?;
+    // A bot that does not name its polls cannot ask for the same again.
+    let poll = uuid.filter(|uuid| !uuid.is_empty()).map_or_else(rand::random, |uuid| {
+        let hash = blake3::hash(uuid.as_bytes());
+        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight of thirty-two bytes"))
+    });
+    let facts = facts(&seen, &checked).encode_to_vec();
+    if facts.len() > limit::FACTS_BYTES {
+        return Err(Status::invalid("the dimensions and version of the bot are too long"));
+    }
+    Ok(Prepared::Asks(Poll {
+        runner: hand,
+        session: Session(session),
+        poll: poll.max(1),
+        want: 1,
+        facts: Some(facts.into()),
+        idle: true,
+    }))
+}
+
+fn sleep(seconds: f64, quarantined: bool) -> Result<Response<Bytes>, Status> {
+    respond(Command::Sleep { duration: seconds, quarantined })
 }
 
 fn respond(command: Command<'_>) -> Result<Response<Bytes>, Status> {
@@ -157,7 +178,7 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn event(&self, kind: &'static str, message: &str, task: Task, idleness: Idleness) -> Seen {
+    fn event(&self, kind: &'static str, message: &str, idleness: Idleness) -> Seen {
         let checked = self.checked;
         let message = match message {
             "" => checked.maintenance.as_deref().or(checked.quarantined.as_deref()).unwrap_or(""),
@@ -176,7 +197,7 @@ impl Told<'_> {
             terminated_by: Some(None),
             health: Health::Alive,
             idleness,
-            task,
+            task: Task::Clear,
             frequent: matches!(kind, "bot_polling" | "request_sleep"),
             ..Update::new(kind)
         };
@@ -227,8 +248,7 @@ async fn register(
 /// Tells a bot what it was given.
 fn run(
     server: &Server,
-    told: &Told<'_>,
-    group: &BotGroup,
+    caller: &BotCaller,
     runner: &RunnerName,
     job: GrantedJob,
 ) -> Result<Response<Bytes>, Status> {
@@ -242,16 +262,21 @@ fn run(
     let (Some(stored), Some(request), Some(id)) = (&stored, task, id) else {
         // A job of another door, for which this bot is no hand. Its lease ends with the bot's next poll.
         tracing::error!("job {} in a pool of bots is no task", job.lease.job);
-        return respond(Command::Sleep { duration: 1.0, quarantined: false });
+        return sleep(1.0, false);
     };
     server.began(id, &job.lease);
     let wire_id = u64::try_from(id.number()).unwrap_or_default();
-    let set = Task::Set(wire_id, request.name.as_str().into());
-    if &*job.lease.queue == TERMINATION_QUEUE {
-        told.event("bot_terminate", "", set, Idleness::Busy);
+    let is_termination = &*job.lease.queue == TERMINATION_QUEUE;
+    let event = Update {
+        health: Health::Alive,
+        idleness: Idleness::Busy,
+        task: Task::Set(wire_id, request.name.as_str().into()),
+        ..Update::new(if is_termination { "bot_terminate" } else { "request_task" })
+    };
+    let (_, seen) = server.fleet.update(runner, event, now());
+    if is_termination {
         return respond(Command::Terminate { task_id: &id.run() });
     }
-    told.event("request_task", "", set, Idleness::Busy);
     let slice = request.task_slices.get(job.lease.slice as usize);
     let of_slice = slice.and_then(|slice| slice.properties.clone()).unwrap_or_default();
     let of_slice = properties::stored(of_slice);
@@ -264,17 +289,22 @@ fn run(
         true => BTreeMap::new(),
         false => server.cache_sizes(runner),
     };
+    let config = server.config();
     let manifest = manifest(
         server.manifest_shape(),
         &of_slice,
         &Facts {
             task: id,
             bot_id: runner.as_str(),
-            bot_dimensions: told.checked.dimensions.as_ref().unwrap_or(&BTreeMap::new()),
-            bot_authenticated_as: told.caller.identity,
+            bot_dimensions: &seen.record.dimensions,
+            bot_authenticated_as: caller.identity,
             server_url: &server.url,
             realm: (!request.realm.is_empty()).then_some(request.realm.as_str()),
-            system_service_account: group.system_service_account.as_deref(),
+            system_service_account: config
+                .bots
+                .find(runner.as_str())
+                .system_service_account
+                .as_deref(),
             service_account: &account,
             secret: Some(&stored.secret[..]).filter(|secret| !secret.is_empty()),
             cache_sizes: &caches,

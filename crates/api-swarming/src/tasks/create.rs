@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use dispatcher::JobView;
 use engine::ops::{Refused, SubmitOp, SubmitOutcome};
 use model::{
     JobId, JobState, NewJob, Order, Outcome, Priority, Requirements, Reuse, ReuseKey, Slice, Terms,
@@ -112,27 +111,23 @@ impl Draft {
         let created_ms = i64::try_from(now().0).unwrap_or(i64::MAX);
         let id = server.ids.next(created_ms, rand::random());
         let reuses = self.reusable(server)?;
-        let job = Arc::new(self.job(id, key, reuses));
+        let stored = self.stored(id, reuses.is_some());
+        let job = Arc::new(self.job(id, key, reuses, stored.encode_to_vec()));
         let op = SubmitOp { key: None, group: None, jobs: vec![job.clone()] };
         let outcome = server.dispatcher.submit(op).await;
         drop(claimed);
         match outcome {
             SubmitOutcome::Accepted { first_job, .. } => {
-                // It may be over already: nobody could run it, or its result was there.
-                let view = server.dispatcher.reader().job(first_job)?;
-                let mut view = view.unwrap_or_else(|| JobView {
-                    id: first_job,
-                    group: None,
-                    job,
-                    created: now(),
-                    state: JobState::Queued { slice: 0 },
-                    attempts: 0,
-                });
-                // A bot that waited has it by now. Clients are told of the task as it was made: pending.
-                if let JobState::Running { slice, .. } = view.state {
-                    view.state = JobState::Queued { slice };
+                // It may be over already: nobody could run it, or its result was there. If not, a bot that waited may have it
+                // by now; clients are told of the task as it was made, pending.
+                let over = match server.dispatcher.is_live(first_job) {
+                    true => None,
+                    false => server.dispatcher.reader().job(first_job)?,
+                };
+                match over {
+                    Some(view) => TaskView::of_job(server, view),
+                    None => Ok(TaskView::pending(id, first_job, job, stored)),
                 }
-                TaskView::of_job(server, view)
             }
             SubmitOutcome::Refused(Refused::TooMany { what, max }) => {
                 let why = format!("there are {max} {what} already; try again later");
@@ -175,20 +170,30 @@ impl Draft {
         })
     }
 
-    fn job(&self, id: TaskId, key: Option<[u8; 16]>, reuses: Option<Reuse>) -> NewJob {
+    fn stored(&self, id: TaskId, is_reused: bool) -> StoredTask {
         let task = &self.task;
         let mut request = self.request(Some(id), id.created_ms());
         request.properties = None;
-        let payload = StoredTask {
+        StoredTask {
             request: Some(request),
             // A task that is never run needs none.
-            secret: task.secret.clone().filter(|_| reuses.is_none()).unwrap_or_default(),
+            secret: task.secret.clone().filter(|_| !is_reused).unwrap_or_default(),
             pubsub_auth_token: task
                 .pubsub
                 .as_ref()
                 .map_or_else(String::new, |p| p.auth_token.clone()),
             pool: task.pool.clone(),
-        };
+        }
+    }
+
+    fn job(
+        &self,
+        id: TaskId,
+        key: Option<[u8; 16]>,
+        reuses: Option<Reuse>,
+        payload: Vec<u8>,
+    ) -> NewJob {
+        let task = &self.task;
         let slices = task.slices.iter().zip(self.reuse_keys()).map(|(slice, reuse_key)| {
             let mut requirements = Requirements::default();
             for constraint in slice.properties.filter.constraints() {
@@ -230,7 +235,7 @@ impl Draft {
             // The bot watches the clock; when it goes silent the lease ends.
             timeout_ms: None,
             lost_runner_retries: 0,
-            payload: payload.encode_to_vec().into(),
+            payload: payload.into(),
             terms: Terms {
                 order: self.order,
                 lease_ms: Some(u64::from(task.bot_ping_tolerance_secs) * 1000),

@@ -1,9 +1,10 @@
 //! A task as clients see it. Facts: luci-go `swarming/server/model/{taskrequest,taskresult}.go`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use dispatcher::{AttemptView, JobView};
-use model::{AttemptNumber, Cancel, JobId, JobState, Outcome, WallMs};
+use model::{AttemptNumber, Cancel, JobId, JobState, NewJob, Outcome, WallMs};
 use prost::Message;
 use prost_types::Timestamp;
 
@@ -75,6 +76,14 @@ impl TaskView {
         let jobs = server.dispatcher.reader().jobs_by_wire_id(&numbers)?;
         let views = Self::of_jobs(server, jobs)?;
         Ok(views.into_iter().map(|view| (view.id, view)).collect())
+    }
+
+    /// One that was made just now.
+    pub fn pending(id: TaskId, job: JobId, made: Arc<NewJob>, stored: StoredTask) -> Self {
+        let state = JobState::Queued { slice: 0 };
+        let created = WallMs(u64::try_from(id.created_ms()).unwrap_or_default());
+        let job = JobView { id: job, group: None, job: made, created, state, attempts: 0 };
+        Self { id, job, stored, attempt: None, original: None }
     }
 
     pub fn of_job(server: &Server, job: JobView) -> Result<Self, Status> {

@@ -202,13 +202,15 @@ async fn answer(
         *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
         return response;
     }
+    // Boxed, so that a connection is as large as what it does: thousands wait in polls of bots.
     if api_executor::Door::serves(request.uri().path()) {
-        return doors.executor.handle(request).await;
+        return Box::pin(doors.executor.handle(request)).await;
     }
     if doors.swarming.serves(request.uri().path()) {
         return swarming(doors, request, from).await;
     }
-    let response = match doors.rest.clone().oneshot(request.map(axum::body::Body::new)).await {
+    let rest = doors.rest.clone().oneshot(request.map(axum::body::Body::new));
+    let response = match Box::pin(rest).await {
         Ok(response) => response,
         Err(never) => match never {},
     };

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::labels;
+use super::read::Boxed;
 use crate::codec;
 
 /// The read-write connection.
@@ -20,11 +21,12 @@ use crate::codec;
 pub struct SqliteStore {
     /// Shared with the campaigns' half: SQLite has one writer, and waiting for a lock of ours is fair.
     connection: Arc<Mutex<Connection>>,
+    numbers: labels::Numbers,
 }
 
 impl SqliteStore {
     pub(super) fn new(connection: Arc<Mutex<Connection>>) -> Self {
-        Self { connection }
+        Self { connection, numbers: labels::Numbers::default() }
     }
 }
 
@@ -34,17 +36,21 @@ impl Store for SqliteStore {
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        commit(&mut self.connection.lock(), changes)
+        commit(&mut self.connection.lock(), &mut self.numbers, changes)
             .map_err(|error| StoreError::new("commit to the database", error))
     }
 }
 
-fn commit(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {
+fn commit(
+    connection: &mut Connection,
+    numbers: &mut labels::Numbers,
+    changes: &[Change],
+) -> Result<(), Boxed> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for change in changes {
-        apply(&transaction, change)?;
+        apply(&transaction, numbers, change)?;
     }
-    transaction.commit()
+    Ok(transaction.commit()?)
 }
 
 /// Millisecond times and ids fit SQLite's signed integers; sessions and poll ids are any 64 bits and wrap.
@@ -52,8 +58,8 @@ fn signed(value: u64) -> i64 {
     value as i64
 }
 
-fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
-    match change {
+fn apply(db: &Connection, numbers: &mut labels::Numbers, change: &Change) -> Result<(), Boxed> {
+    let applied = match change {
         Change::JobInserted { id, group, job, at } => {
             job_spec_insert(db, *id, *group, job, *at)?;
             job_live_put_queued(db, *id, 0, 0, 0, *at)
@@ -76,7 +82,7 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
         Change::AttemptEnded { id, record } => attempt_insert(db, *id, record),
         Change::JobFinished { id, outcome, slice, attempts, reusable, at, group: _ } => {
             job_done_insert(db, *id, outcome, *slice, *attempts, *at)?;
-            labels::put(db, *id, outcome)?;
+            labels::put(db, numbers, *id, outcome)?;
             if let Some(key) = reusable {
                 labels::put_reuse(db, *key, *id, *at)?;
             }
@@ -106,7 +112,8 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<()> {
             },
         ),
         Change::KeyRemoved { key } => key_delete(db, key),
-    }
+    };
+    Ok(applied?)
 }
 
 /// A statement that must have changed exactly one row; anything else is a store that does not match the engine.

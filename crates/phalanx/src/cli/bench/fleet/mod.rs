@@ -6,8 +6,11 @@ mod herd;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use clap::Args;
+use api_swarming::proto::swarming::{
+    NewTaskRequest, StringPair, TaskProperties, TaskRequestMetadataResponse, TaskSlice,
+};
+use clap::{Args, ValueEnum};
+use prost::Message;
 use serde_json::{Value, json};
 
 use super::http::Connection;
@@ -40,6 +43,19 @@ pub struct Fleet {
     /// How often the server is killed under the fleet
     #[arg(long, default_value_t = 20)]
     kills: u64,
+    /// Measure only this; may be repeated
+    #[arg(long, value_enum)]
+    part: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Tasks a second
+    Throughput,
+    /// What a task costs beside fleets of different sizes
+    Cost,
+    /// The whole fleet: connected, idle, at work, and with a server that is killed
+    Whole,
 }
 
 /// Longer than every wait of a bench.
@@ -48,9 +64,14 @@ const LEASE_MS: u64 = 60_000;
 impl Fleet {
     pub async fn run(&self) -> anyhow::Result<(Vec<Figure>, bool)> {
         let mut lines = Vec::new();
-        self.throughput(&mut lines).await?;
-        self.poll_cost(&mut lines).await?;
-        let good = self.whole_fleet(&mut lines).await?;
+        let wanted = |part| self.part.is_empty() || self.part.contains(&part);
+        if wanted(Part::Throughput) {
+            self.throughput(&mut lines).await?;
+        }
+        if wanted(Part::Cost) {
+            self.poll_cost(&mut lines).await?;
+        }
+        let good = !wanted(Part::Whole) || self.whole_fleet(&mut lines).await?;
         Ok((lines, good))
     }
 
@@ -241,19 +262,33 @@ fn processes(bots: u64) -> u64 {
     bots.div_ceil(6000).max(1)
 }
 
-/// Makes a task for any bot, or for one; its run id.
+/// Makes a task for any bot, or for one, in the codec of the `swarming` command line; its run id.
 async fn create(connection: &mut Connection, bot: Option<&str>) -> anyhow::Result<String> {
-    let mut dimensions = vec![json!({"key": "pool", "value": "default"})];
-    dimensions.extend(bot.map(|id| json!({"key": "id", "value": id})));
-    let request = json!({
-        "name": "bench", "priority": 100,
-        "taskSlices": [{"expirationSecs": 3600, "waitForCapacity": true, "properties": {
-            "command": ["true", now_micros().to_string()],
-            "executionTimeoutSecs": 60, "dimensions": dimensions,
-        }}],
-    });
-    let reply = call(connection, "Tasks/NewTask", &request).await?;
-    let id = reply["taskId"].as_str().context("a task has an id")?;
+    let pair = |(key, value): (&str, &str)| StringPair { key: key.into(), value: value.into() };
+    let dimensions = [("pool", "default")].into_iter().chain(bot.map(|id| ("id", id))).map(pair);
+    let properties = TaskProperties {
+        command: vec!["true".into(), now_micros().to_string()],
+        execution_timeout_secs: 60,
+        dimensions: dimensions.collect(),
+        ..TaskProperties::default()
+    };
+    let request = NewTaskRequest {
+        name: "bench".into(),
+        priority: 100,
+        task_slices: vec![TaskSlice {
+            expiration_secs: 3600,
+            wait_for_capacity: true,
+            properties: Some(properties),
+        }],
+        ..NewTaskRequest::default()
+    };
+    let headers = "Content-Type: application/prpc; encoding=binary\r\n\
+                   Accept: application/prpc; encoding=binary\r\n";
+    let path = "/prpc/swarming.v2.Tasks/NewTask";
+    let (status, body) = connection.post(path, headers, &request.encode_to_vec()).await?;
+    anyhow::ensure!(status == 200, "NewTask: {status} {}", String::from_utf8_lossy(&body));
+    let id = TaskRequestMetadataResponse::decode(&body[..])?.task_id;
+    anyhow::ensure!(!id.is_empty(), "a task has an id");
     Ok(format!("{}1", &id[..id.len() - 1]))
 }
 
