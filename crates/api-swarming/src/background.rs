@@ -8,7 +8,8 @@ use fleet::{Health, Update};
 use model::WallMs;
 
 use crate::server::{Server, now};
-use crate::tasks::hand;
+use crate::tasks::{find, hand};
+use crate::{notices, series};
 
 /// How long an observation may be in memory only.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -19,6 +20,13 @@ const SEEN: Duration = Duration::from_secs(10 * 60);
 const EVENTS_MS: u64 = 28 * 24 * 60 * 60 * 1000;
 /// Events that are dropped at once, so that nobody waits for the database.
 const PRUNED: usize = 1000;
+/// The same of tasks, of which each has a dozen rows.
+const DELETED: usize = 200;
+/// How often it is noted how fleet and queue stand, and how long all of that is kept.
+const SAMPLE: Duration = Duration::from_secs(60);
+const SAMPLES_MS: u64 = 2 * 24 * 60 * 60 * 1000;
+/// How long somebody who wants to hear of a task waits at most.
+const TELL: Duration = Duration::from_millis(500);
 
 pub(crate) fn start(server: &Arc<Server>) {
     every(server, FLUSH, |server| async move { flush(&server) });
@@ -27,22 +35,67 @@ pub(crate) fn start(server: &Arc<Server>) {
         server.fleet.mark_all();
         server.measure_caches();
         server.forget_ended();
-        let before = WallMs(now().0.saturating_sub(EVENTS_MS));
-        let pruned = tokio::task::spawn_blocking(move || {
-            loop {
-                match server.fleet.store().prune_events(before, PRUNED) {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!("failed to {error}: {:?}", error.source);
-                        break;
-                    }
-                }
-            }
-        });
-        let _ = pruned.await;
+        delete_old(&server).await;
     });
+    every(server, SAMPLE, |server| async move {
+        let record = series::stand(&server);
+        let written = tokio::task::spawn_blocking(move || {
+            server.house.put_sample(now(), &serde_json::json!(record).to_string())
+        });
+        if let Ok(Err(error)) = written.await {
+            tracing::warn!("failed to {error}: {:?}", error.source);
+        }
+    });
+    every(server, TELL, |server| async move { while notices::tell(&server).await {} });
 }
+
+/// What is older than the site wants to keep.
+pub(crate) async fn delete_old(server: &Arc<Server>) {
+    let day_ms = 24 * 60 * 60 * 1000;
+    let keep_ms = u64::from(server.config().ours.keep_days) * day_ms;
+    let oldest = WallMs(now().0.saturating_sub(keep_ms));
+    for seen in server.fleet.after(None) {
+        if seen.record.dead && seen.last_seen < oldest {
+            let why = Update {
+                message: "it was dead for too long".into(),
+                heard: false,
+                ..Update::new("bot_deleted")
+            };
+            server.fleet.delete(&seen.record.name, &why, now());
+        }
+    }
+    let of = server.clone();
+    let pruned = tokio::task::spawn_blocking(move || -> Result<usize, (String, Cause)> {
+        let events_before = WallMs(now().0.saturating_sub(EVENTS_MS.min(keep_ms)));
+        let of_fleet = |error: fleet::FleetError| (error.to_string(), error.source);
+        let of_store = |error: dispatcher::StoreError| (error.to_string(), error.source);
+        while of.fleet.store().prune_events(events_before, PRUNED).map_err(of_fleet)? > 0 {}
+        let thin = WallMs(now().0.saturating_sub(SAMPLES_MS));
+        of.house.prune_samples(oldest, thin).map_err(of_store)?;
+        let below = find::first_of(i64::try_from(oldest.0).unwrap_or(i64::MAX));
+        let mut gone = 0;
+        loop {
+            match of.house.delete_jobs(below, DELETED).map_err(of_store)? {
+                0 => return Ok(gone),
+                some => gone += some,
+            }
+        }
+    });
+    let gone = match pruned.await {
+        Ok(Ok(gone)) => gone,
+        Ok(Err((error, source))) => return tracing::warn!("failed to {error}: {source:?}"),
+        Err(error) => return tracing::error!("{error}"),
+    };
+    if gone == 0 {
+        return;
+    }
+    match server.dispatcher.delete_unused_logs(server.house.clone()).await {
+        Ok(logs) => tracing::info!("deleted {gone} old tasks and {logs} files of output"),
+        Err(error) => tracing::warn!("failed to {error}: {:?}", error.source),
+    }
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 fn every<F: Future<Output = ()> + Send + 'static>(
     server: &Arc<Server>,

@@ -6,9 +6,11 @@ pub mod bot;
 pub mod config;
 pub mod hands;
 mod legacy;
+mod notices;
 pub mod proto;
 pub mod prpc;
 mod rpcs;
+mod series;
 mod server;
 mod tasks;
 mod ui;
@@ -22,6 +24,8 @@ use dispatcher::StoreError;
 use http::{Response, StatusCode, header, request};
 
 use crate::config::Config;
+pub use crate::notices::Post;
+pub use crate::series::Stand;
 pub use crate::server::{Access, Caller, Parts, Role};
 
 /// Answers everything that Swarming's clients and bots ask.
@@ -92,6 +96,16 @@ impl Door {
             Some(response) => response,
             None => bot::text(StatusCode::NOT_FOUND, "no such page"),
         }
+    }
+
+    /// Deletes what is older than the site wants to keep; the server itself does so every ten minutes.
+    pub async fn keep_house(&self) {
+        background::delete_old(&self.0).await;
+    }
+
+    /// How fleet and queue stand now.
+    pub fn stand(&self) -> Stand {
+        series::stand(&self.0)
     }
 
     /// Writes down what bots said last: at the end of the process.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dispatcher::{Dispatcher, StoreError};
+use dispatcher::{Dispatcher, House, StoreError};
 use engine::Lease;
 use fleet::Fleet;
 use futures::future::BoxFuture;
@@ -19,6 +19,7 @@ use crate::archive::{Archive, hooks_without_cipd};
 use crate::bot::caches::CacheSizes;
 use crate::bot::manifest::Shape;
 use crate::config::{BotGroup, Config};
+use crate::notices::Post;
 use crate::prpc::{Code, Status};
 use crate::tasks::TERMINATION_QUEUE;
 use crate::tasks::ids::TaskIds;
@@ -58,6 +59,9 @@ pub struct Access {
 /// What the door is made of.
 pub struct Parts {
     pub dispatcher: Dispatcher,
+    pub house: Arc<dyn House>,
+    /// How people who want to hear of tasks are told.
+    pub post: Post,
     pub fleet: Arc<Fleet>,
     pub config: Config,
     pub access: Access,
@@ -84,6 +88,8 @@ pub struct Parts {
 /// See [`Parts`].
 pub(crate) struct Server {
     pub dispatcher: Dispatcher,
+    pub house: Arc<dyn House>,
+    pub post: Post,
     pub fleet: Arc<Fleet>,
     pub access: Access,
     pub url: String,
@@ -109,6 +115,8 @@ impl Server {
         let last = parts.dispatcher.reader().last_wire_id()?;
         Ok(Self {
             dispatcher: parts.dispatcher,
+            house: parts.house,
+            post: parts.post,
             fleet: parts.fleet,
             access: parts.access,
             url: parts.url,

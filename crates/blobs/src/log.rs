@@ -275,6 +275,32 @@ impl Logs {
         Ok(())
     }
 
+    /// Segments with bytes of logs that are live now, and the one that is written to.
+    pub fn live_segments(&self) -> (BTreeSet<u32>, u32) {
+        let active = self.active.lock();
+        let live = active.live.values().flat_map(|live| &live.state.extents.0);
+        (live.map(|(segment, _, _)| *segment).collect(), active.number)
+    }
+
+    /// Deletes those segments before `end` that are in no use, and says how many.
+    pub fn delete_segments(&self, end: u32, in_use: &BTreeSet<u32>) -> Result<usize, LogError> {
+        let fail = |source| LogError::Io { path: self.root.clone(), source };
+        let mut gone = 0;
+        for entry in fs::read_dir(&self.root).map_err(fail)? {
+            let name = entry.map_err(fail)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".log"));
+            let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
+            if number >= end || in_use.contains(&number) {
+                continue;
+            }
+            let path = segment_path(&self.root, number);
+            fs::remove_file(&path).map_err(|source| LogError::Io { path, source })?;
+            self.files.write().remove(&number);
+            gone += 1;
+        }
+        Ok(gone)
+    }
+
     /// Reads up to `max` bytes of a log from `offset`, through its extents.
     pub fn read_extents(
         &self,

@@ -28,8 +28,8 @@ pub use gate::{Batch, Gate, Release};
 pub use jobs::{AppendReply, CompleteReply, GrantedJob, LogRead, RetriedGroup, RetryReply};
 pub use runners::{Poll, PollReply};
 pub use store::{
-    AttemptView, GroupCounts, GroupView, JobFilter, JobSearch, JobStanding, JobView, NullStore,
-    Reader, Store, StoreError,
+    AttemptView, GroupCounts, GroupView, House, JobFilter, JobSearch, JobStanding, JobView, Notice,
+    NullStore, Reader, Store, StoreError,
 };
 
 /// What happened, after it is durable. Subscribers that fall behind miss events and look at the store instead.
@@ -196,6 +196,30 @@ impl Dispatcher {
         let outcome = op(&mut core, self.shared.clock.now());
         self.collect(&mut core);
         outcome
+    }
+
+    /// Deletes log segments that hold no byte of any attempt that is known, and says how many.
+    pub async fn delete_unused_logs(&self, house: Arc<dyn House>) -> Result<usize, StoreError> {
+        let (mut in_use, end) = self.shared.logs.live_segments();
+        // An attempt that ended before that is not live, and it is in the store only when it is durable.
+        self.settled().await;
+        let logs = self.shared.logs.clone();
+        let deleting = tokio::task::spawn_blocking(move || {
+            let mut damaged = false;
+            house.each_log(&mut |extents| match blobs::Extents::decode(extents) {
+                Some(extents) => in_use.extend(extents.0.iter().map(|(segment, ..)| *segment)),
+                None => damaged = true,
+            })?;
+            const DOING: &str = "delete unused log segments";
+            if damaged {
+                let why = "it is not known of each attempt where its log lies";
+                return Err(StoreError::new(DOING, why));
+            }
+            logs.delete_segments(end, &in_use).map_err(|error| StoreError::new(DOING, error))
+        });
+        deleting
+            .await
+            .unwrap_or_else(|error| Err(StoreError::new("delete unused log segments", error)))
     }
 
     /// Waits until everything that an ungated op could have seen is durable: for its answer when that answer is a no. A

@@ -88,6 +88,45 @@ pub trait Reader: Send + Sync {
     fn groups(&self, before: Option<GroupId>, limit: usize) -> Result<Vec<GroupView>, StoreError>;
 }
 
+/// What is done beside the work, so that the store stays in order. Safe to call from many threads.
+pub trait House: Send + Sync {
+    /// What is to be told by now, oldest first.
+    fn due_notices(&self, now: WallMs, limit: usize) -> Result<Vec<Notice>, StoreError>;
+
+    /// They were told, or nobody can be.
+    fn drop_notices(&self, ids: &[u64]) -> Result<(), StoreError>;
+
+    /// They could not be told now; not before these times again.
+    fn put_off_notices(&self, ids: &[(u64, WallMs)]) -> Result<(), StoreError>;
+
+    /// Deletes up to `limit` jobs that are over and have a wire id below this one, with all that is known of them, the oldest
+    /// first. Gives back how many.
+    fn delete_jobs(&self, below: u64, limit: usize) -> Result<usize, StoreError>;
+
+    /// Shows where the log of each attempt that is over lies: [`Extents`](blobs::Extents), encoded.
+    fn each_log(&self, see: &mut dyn FnMut(&[u8])) -> Result<(), StoreError>;
+
+    /// Remembers how things stood: JSON.
+    fn put_sample(&self, at: WallMs, record: &str) -> Result<(), StoreError>;
+
+    /// How things stood, oldest first, at most `limit`, evenly spread over the time.
+    fn samples(&self, at: Range<WallMs>, limit: usize)
+    -> Result<Vec<(WallMs, String)>, StoreError>;
+
+    /// Keeps of the samples before `thin` only one in ten minutes, and of those before `end` none.
+    fn prune_samples(&self, end: WallMs, thin: WallMs) -> Result<(), StoreError>;
+}
+
+/// Something happened to a job of which somebody wants to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub id: u64,
+    pub job: JobId,
+    pub at: WallMs,
+    /// How often it was tried in vain to tell.
+    pub tries: u32,
+}
+
 /// Where the jobs of a group stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupCounts {

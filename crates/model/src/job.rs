@@ -77,6 +77,8 @@ pub struct Terms {
     pub request_key: Option<[u8; 16]>,
     /// What lists find it by, next to its state.
     pub labels: Arc<[Arc<str>]>,
+    /// Somebody is to be told when it begins, is asked to stop, and ends.
+    pub notify: bool,
 }
 
 /// Who goes first among the jobs of a queue.

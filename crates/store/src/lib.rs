@@ -4,5 +4,6 @@ mod codec;
 mod sqlite;
 
 pub use sqlite::{
-    OpenError, Sqlite, SqliteCampaigns, SqliteFleet, SqliteReader, SqliteStore, open as open_sqlite,
+    OpenError, Sqlite, SqliteCampaigns, SqliteFleet, SqliteHouse, SqliteReader, SqliteStore,
+    open as open_sqlite,
 };

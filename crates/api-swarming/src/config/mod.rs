@@ -34,13 +34,53 @@ pub struct Config {
     pub bots: BotGroups,
     /// For tasks that do not name their own.
     pub default_cipd: Option<DefaultCipd>,
+    /// What only `phalanx.toml` says, whatever file the rest is from.
+    pub ours: Ours,
     /// Names this state of the configuration, for the tag `swarming.pool.version`.
     pub revision: String,
     /// A sentence for everything that was set and means nothing to this server. Show them to the operator.
     pub ignored: Vec<String>,
 }
 
+/// What upstream has no setting for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ours {
+    /// Topics of PubSub, and the address that each stands for.
+    pub topics: BTreeMap<String, String>,
+    /// Tasks and dead bots that are older are deleted.
+    pub keep_days: u32,
+}
+
+/// As upstream: 18 months.
+const KEEP_DAYS: u32 = 548;
+
+impl Default for Ours {
+    fn default() -> Self {
+        Self { topics: BTreeMap::new(), keep_days: KEEP_DAYS }
+    }
+}
+
 impl Config {
+    /// Adds what only `phalanx.toml` says.
+    pub fn with_ours(mut self, file: &str, table: &toml::Swarming) -> Result<Self, ConfigError> {
+        let mut report = Report::default();
+        for (topic, url) in &table.topics {
+            let place = format!("{file}: swarming.topics.\"{topic}\"");
+            report.check(&place, crate::validate::name::pubsub_topic(topic));
+            let scheme = url::Url::parse(url).ok().map(|url| url.scheme().to_owned());
+            if !matches!(scheme.as_deref(), Some("http" | "https")) {
+                report.mistake(
+                    &place,
+                    format_args!("`{url}` is no address that begins with http:// or https://"),
+                );
+            }
+        }
+        report.finish()?;
+        let keep_days = if table.keep_days == 0 { KEEP_DAYS } else { table.keep_days };
+        self.ours = Ours { topics: table.topics.clone(), keep_days };
+        Ok(self)
+    }
+
     /// For a server that nobody configured: every pool that somebody names is there, and bots say themselves where they belong.
     pub fn on_demand() -> Self {
         let table = toml::Swarming::default();
@@ -88,7 +128,8 @@ fn resolve(
         .or_else(|| settings::default_cipd(&parts.settings, origins.settings, &mut report));
     let revision = revision(parts, scripts);
     let ignored = report.finish()?;
-    Ok(Config { settings, pools, bots, default_cipd, revision, ignored })
+    let ours = Ours::default();
+    Ok(Config { settings, pools, bots, default_cipd, ours, revision, ignored })
 }
 
 /// Equal for equal configurations, whatever file they stand in.

@@ -244,6 +244,7 @@ impl Draft {
                 wire_id: u64::try_from(id.number()).ok(),
                 request_key: key,
                 labels: self.tags.iter().map(|tag| tag.as_str().into()).collect(),
+                notify: task.pubsub.is_some(),
             },
         }
     }

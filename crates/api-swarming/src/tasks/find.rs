@@ -39,7 +39,7 @@ fn standings(state: StateQuery) -> (Vec<JobStanding>, Option<bool>) {
 }
 
 /// The first id of a millisecond. Before the epoch: the first of all.
-fn first_of(ms: i64) -> u64 {
+pub(crate) fn first_of(ms: i64) -> u64 {
     TaskId::new(ms, 0).map_or(0, |id| u64::try_from(id.number() & !0xf).unwrap_or_default())
 }
 

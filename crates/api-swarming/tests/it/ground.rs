@@ -194,8 +194,18 @@ pub fn task() -> Value {
     })
 }
 
+/// Takes what is sent, and keeps it.
+fn post(url: String, text: String) -> futures::future::BoxFuture<'static, Result<(), String>> {
+    let refuses = url.ends_with("/refuses");
+    POSTED.lock().unwrap().push((url, text));
+    async move { if refuses { Err("it refuses".to_owned()) } else { Ok(()) } }.boxed()
+}
+
+/// What tests had sent: address and text.
+pub static POSTED: std::sync::Mutex<Vec<(String, String)>> = std::sync::Mutex::new(Vec::new());
+
 fn start(folder: &std::path::Path, options: &Options) -> (Door, Dispatcher) {
-    let store::Sqlite { jobs, reader, fleet, .. } = store::open_sqlite(folder).unwrap();
+    let store::Sqlite { jobs, reader, fleet, house, .. } = store::open_sqlite(folder).unwrap();
     let logs = Arc::new(blobs::Logs::open(&folder.join("logs")).unwrap());
     let clock = SystemClock::default();
     let fleet = Fleet::load(Box::new(fleet), clock.now().wall).unwrap();
@@ -223,6 +233,8 @@ fn start(folder: &std::path::Path, options: &Options) -> (Door, Dispatcher) {
     };
     let door = Door::new(Parts {
         dispatcher: dispatcher.clone(),
+        house: Arc::new(house),
+        post: Box::new(post),
         fleet: Arc::new(fleet),
         config: options.config.clone(),
         access: Access {

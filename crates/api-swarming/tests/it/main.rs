@@ -2,5 +2,6 @@
 
 mod bots;
 mod ground;
+mod house;
 mod tasks;
 mod validation;

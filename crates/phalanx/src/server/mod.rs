@@ -72,7 +72,8 @@ pub async fn start(
     let cas = Arc::new(blobs::Cas::open(&data.path("blobs"))?);
     let step_cache = Arc::new(campaign::StepCache::open(&data.path("step-cache"))?);
     let repositories = Arc::new(codehost::git::Repositories::open(&data.path("repositories"))?);
-    let store::Sqlite { jobs, reader, campaigns, fleet } = store::open_sqlite(&data.path(""))?;
+    let store::Sqlite { jobs, reader, campaigns, fleet, house } =
+        store::open_sqlite(&data.path(""))?;
     let (writer, reader): (Box<dyn Store>, Arc<dyn Reader>) = match store {
         StoreKind::Sqlite => (Box::new(jobs), Arc::new(reader)),
         StoreKind::Null => (Box::new(dispatcher::NullStore), Arc::new(dispatcher::NullStore)),
@@ -129,6 +130,7 @@ pub async fn start(
     let swarming = swarming::door(swarming::Wiring {
         settings: of_swarming,
         dispatcher: dispatcher.clone(),
+        house: Arc::new(house.on_fatal(stop_at_once)),
         fleet: Box::new(fleet.on_fatal(stop_at_once)),
         graphql: graphql.clone(),
         runner_token: runner_token.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use api_swarming::archive::{self, Identity};
@@ -11,7 +12,7 @@ use api_swarming::config::toml::Swarming;
 use api_swarming::config::{Config, files, toml};
 use api_swarming::validate::new_task::{MIN_TIMEOUT_SECS, OLD_MIN_TIMEOUT_SECS};
 use api_swarming::{Access, Caller, Door, Parts, Role, hands};
-use dispatcher::{Clock, Dispatcher, SystemClock};
+use dispatcher::{Clock, Dispatcher, House, SystemClock};
 use executor_protocol::{NetworkOrder, Order, RuntimeOrder};
 use fleet::{Fleet, FleetStore};
 use futures::FutureExt;
@@ -20,6 +21,7 @@ use spec::{EnvVar, Run, Step};
 pub struct Wiring<'a> {
     pub settings: &'a Swarming,
     pub dispatcher: Dispatcher,
+    pub house: Arc<dyn House>,
     pub fleet: Box<dyn FleetStore>,
     pub graphql: Arc<api_graphql::Door>,
     pub runner_token: String,
@@ -42,7 +44,8 @@ pub fn reload(door: &Door, settings: &Swarming) {
 }
 
 pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
-    let Wiring { settings, dispatcher, fleet, graphql, runner_token, open, url, key } = wiring;
+    let Wiring { settings, dispatcher, house, fleet, graphql, runner_token, open, url, key } =
+        wiring;
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let archive = match &settings.bot {
         None => None,
@@ -58,6 +61,8 @@ pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
         if settings.short_timeouts { OLD_MIN_TIMEOUT_SECS } else { MIN_TIMEOUT_SECS };
     let door = Door::new(Parts {
         dispatcher,
+        house,
+        post: post()?,
         fleet: Arc::new(fleet),
         config: config(settings)?,
         access: Access {
@@ -81,6 +86,26 @@ pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
     Ok(door)
 }
 
+/// Tells somebody who wants to hear of a task. SECURITY: only an operator says who that is, and nobody is followed elsewhere.
+fn post() -> anyhow::Result<api_swarming::Post> {
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .context("make a client that tells of tasks")?;
+    Ok(Box::new(move |url, text| {
+        let request = client.post(url).header("Content-Type", "application/json").body(text);
+        async move {
+            let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
+            match answer.status() {
+                status if status.is_success() => Ok(()),
+                status => Err(format!("the answer is {status}")),
+            }
+        }
+        .boxed()
+    }))
+}
+
 /// A part of what the limit of open files allows: the rest is for clients, the store and the logs.
 fn parked_polls_max() -> usize {
     super::accept::connections_max() * 4 / 5
@@ -98,12 +123,17 @@ async fn caller(graphql: &api_graphql::Door, token: &str) -> Option<Caller> {
 
 /// What `phalanx.toml` says, or upstream's files that it names.
 fn config(settings: &Swarming) -> anyhow::Result<Config> {
+    let mistaken = |mistakes: api_swarming::config::ConfigError| {
+        anyhow::Error::from(crate::cli::BadInput(mistakes.to_string()))
+    };
     let config = match &settings.config_directory {
         Some(directory) => upstream(directory)?,
         None if settings.pool.is_empty() && settings.bot_group.is_empty() => Config::on_demand(),
-        None => toml::resolve("phalanx.toml", settings.clone(), &BTreeMap::new())
-            .map_err(|mistakes| crate::cli::BadInput(mistakes.to_string()))?,
+        None => {
+            toml::resolve("phalanx.toml", settings.clone(), &BTreeMap::new()).map_err(mistaken)?
+        }
     };
+    let config = config.with_ours("phalanx.toml", settings).map_err(mistaken)?;
     for ignored in &config.ignored {
         tracing::warn!("{ignored}");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use model::{JobId, Outcome, ReuseKey, WallMs};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::read::Boxed;
+use super::read::{Boxed, all};
 use crate::codec;
 
 /// What names a job that is over, as (kind, name) pairs: parameters are its id and its outcome.
@@ -102,6 +102,30 @@ pub(super) fn put(
         statement.execute([number, wire_id])?;
     }
     Ok(())
+}
+
+/// The job is deleted. Says whether names were deleted with it: those that no job has any more.
+pub(super) fn forget(db: &Connection, job: i64, wire_id: i64) -> Result<bool, Boxed> {
+    let outcome: String = db
+        .prepare_cached("SELECT outcome FROM job_done WHERE job_id = ?")?
+        .query_row([job], |row| row.get(0))?;
+    let sql = format!(
+        "-- source: store/sqlite/labels.rs forget
+         SELECT label_id FROM ({NAMES}) JOIN label USING (kind, name)"
+    );
+    let numbers = all(db, &sql, params![job, outcome], |row| Ok(row.get::<_, i64>(0)?))?;
+    let mut gone = 0;
+    for number in numbers {
+        db.prepare_cached("DELETE FROM job_label WHERE label_id = ? AND wire_id = ?")?
+            .execute([number, wire_id])?;
+        gone += db
+            .prepare_cached(
+                "DELETE FROM label WHERE label_id = ?1
+                 AND NOT EXISTS (SELECT 1 FROM job_label WHERE label_id = ?1)",
+            )?
+            .execute([number])?;
+    }
+    Ok(gone > 0)
 }
 
 /// The job is live again.

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_jobs.sql"),
     include_str!("../migrations/0002_campaigns.sql"),
     include_str!("../migrations/0003_terms.sql"),
+    include_str!("../migrations/0004_house.sql"),
 ];
 
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {

@@ -2,6 +2,7 @@
 
 mod campaigns;
 mod fleet;
+mod house;
 mod labels;
 mod migrate;
 mod read;
@@ -10,6 +11,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +20,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use campaigns::SqliteCampaigns;
 pub use fleet::SqliteFleet;
+pub use house::SqliteHouse;
 pub use read::SqliteReader;
 pub use write::SqliteStore;
 
@@ -68,6 +71,7 @@ pub struct Sqlite {
     pub reader: SqliteReader,
     pub campaigns: SqliteCampaigns,
     pub fleet: SqliteFleet,
+    pub house: SqliteHouse,
 }
 
 /// Opens the database of a data directory, making it when the directory has none.
@@ -78,12 +82,14 @@ pub fn open(directory: &Path) -> Result<Sqlite, OpenError> {
     configure(&connection, true).map_err(fail)?;
     migrate::run(&mut connection, &path)?;
     let connection = Arc::new(Mutex::new(connection));
+    let renumbered = Arc::new(AtomicBool::new(false));
     let reader = || SqliteReader::new(path.clone());
     Ok(Sqlite {
-        jobs: SqliteStore::new(connection.clone()),
+        jobs: SqliteStore::new(connection.clone(), renumbered.clone()),
         reader: reader(),
         campaigns: SqliteCampaigns::new(connection.clone(), reader()),
-        fleet: SqliteFleet::new(connection, reader()),
+        fleet: SqliteFleet::new(connection.clone(), reader()),
+        house: SqliteHouse::new(connection, reader(), renumbered),
     })
 }
 

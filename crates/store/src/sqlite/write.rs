@@ -1,6 +1,8 @@
 //! The writer's statements: one function per change.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dispatcher::{Store, StoreError};
 use engine::ops::RunnerSpec;
@@ -21,34 +23,48 @@ use crate::codec;
 pub struct SqliteStore {
     /// Shared with the campaigns' half: SQLite has one writer, and waiting for a lock of ours is fair.
     connection: Arc<Mutex<Connection>>,
+    known: Known,
+}
+
+/// What the writer remembers of the rows, so that it need not look.
+#[derive(Debug)]
+struct Known {
     numbers: labels::Numbers,
+    /// Live jobs of which somebody wants to hear.
+    notified: BTreeSet<JobId>,
+    /// Names were deleted: their numbers may be others' soon.
+    renumbered: Arc<AtomicBool>,
 }
 
 impl SqliteStore {
-    pub(super) fn new(connection: Arc<Mutex<Connection>>) -> Self {
-        Self { connection, numbers: labels::Numbers::default() }
+    /// `renumbered` is set by whoever deletes names, with the connection locked.
+    pub(super) fn new(connection: Arc<Mutex<Connection>>, renumbered: Arc<AtomicBool>) -> Self {
+        let (numbers, notified) = Default::default();
+        Self { connection, known: Known { numbers, notified, renumbered } }
     }
 }
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Snapshot, StoreError> {
-        load(&self.connection.lock()).map_err(|error| StoreError::new("load what is live", error))
+        let connection = self.connection.lock();
+        let fail = |error| StoreError::new("load what is live", error);
+        self.known.notified = load_notified(&connection).map_err(|error| fail(error.into()))?;
+        load(&connection).map_err(fail)
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        commit(&mut self.connection.lock(), &mut self.numbers, changes)
+        commit(&mut self.connection.lock(), &mut self.known, changes)
             .map_err(|error| StoreError::new("commit to the database", error))
     }
 }
 
-fn commit(
-    connection: &mut Connection,
-    numbers: &mut labels::Numbers,
-    changes: &[Change],
-) -> Result<(), Boxed> {
+fn commit(connection: &mut Connection, known: &mut Known, changes: &[Change]) -> Result<(), Boxed> {
+    if known.renumbered.swap(false, Ordering::Relaxed) {
+        known.numbers = labels::Numbers::default();
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for change in changes {
-        apply(&transaction, numbers, change)?;
+        apply(&transaction, known, change)?;
     }
     Ok(transaction.commit()?)
 }
@@ -58,9 +74,12 @@ fn signed(value: u64) -> i64 {
     value as i64
 }
 
-fn apply(db: &Connection, numbers: &mut labels::Numbers, change: &Change) -> Result<(), Boxed> {
+fn apply(db: &Connection, known: &mut Known, change: &Change) -> Result<(), Boxed> {
     let applied = match change {
         Change::JobInserted { id, group, job, at } => {
+            if job.terms.notify {
+                known.notified.insert(*id);
+            }
             job_spec_insert(db, *id, *group, job, *at)?;
             job_live_put_queued(db, *id, 0, 0, 0, *at)
         }
@@ -76,13 +95,19 @@ fn apply(db: &Connection, numbers: &mut labels::Numbers, change: &Change) -> Res
                 facts: facts.as_deref(),
                 at: *at,
             };
+            known.notice(db, *id, *at)?;
             job_live_set_running(db, *id, &running)
         }
-        Change::JobCancelRequested { id, at } => job_live_set_cancel(db, *id, *at),
+        Change::JobCancelRequested { id, at } => {
+            known.notice(db, *id, *at)?;
+            job_live_set_cancel(db, *id, *at)
+        }
         Change::AttemptEnded { id, record } => attempt_insert(db, *id, record),
         Change::JobFinished { id, outcome, slice, attempts, reusable, at, group: _ } => {
             job_done_insert(db, *id, outcome, *slice, *attempts, *at)?;
-            labels::put(db, numbers, *id, outcome)?;
+            labels::put(db, &mut known.numbers, *id, outcome)?;
+            known.notice(db, *id, *at)?;
+            known.notified.remove(id);
             if let Some(key) = reusable {
                 labels::put_reuse(db, *key, *id, *at)?;
             }
@@ -90,6 +115,9 @@ fn apply(db: &Connection, numbers: &mut labels::Numbers, change: &Change) -> Res
         }
         Change::JobRevived { id, attempts, at } => {
             labels::remove(db, *id)?;
+            if is_notified(db, *id)? {
+                known.notified.insert(*id);
+            }
             job_done_delete(db, *id)?;
             job_live_put_queued(db, *id, 0, *attempts, 0, *at)
         }
@@ -116,6 +144,34 @@ fn apply(db: &Connection, numbers: &mut labels::Numbers, change: &Change) -> Res
     Ok(applied?)
 }
 
+impl Known {
+    /// Has it told that something happened to a job, if somebody wants to hear of that.
+    fn notice(&self, db: &Connection, id: JobId, at: WallMs) -> rusqlite::Result<()> {
+        if !self.notified.contains(&id) {
+            return Ok(());
+        }
+        let mut statement = db.prepare_cached(
+            "-- source: store/sqlite/write.rs notice
+             INSERT INTO notice (job_id, at_ms, due_ms) VALUES (?1, ?2, ?2)",
+        )?;
+        exactly_one(statement.execute([signed(id.0), signed(at.0)])?)
+    }
+}
+
+fn load_notified(db: &Connection) -> rusqlite::Result<BTreeSet<JobId>> {
+    let mut statement = db.prepare(
+        "-- source: store/sqlite/write.rs load_notified
+         SELECT job_id FROM job_live JOIN job_spec USING (job_id) WHERE notify = 1",
+    )?;
+    let ids = statement.query_map([], |row| row.get::<_, i64>(0))?;
+    ids.map(|id| Ok(JobId(id? as u64))).collect()
+}
+
+fn is_notified(db: &Connection, id: JobId) -> rusqlite::Result<bool> {
+    let mut statement = db.prepare_cached("SELECT notify FROM job_spec WHERE job_id = ?")?;
+    statement.query_row([signed(id.0)], |row| row.get(0))
+}
+
 /// A statement that must have changed exactly one row; anything else is a store that does not match the engine.
 fn exactly_one(changed: usize) -> rusqlite::Result<()> {
     if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
@@ -131,10 +187,11 @@ fn job_spec_insert(
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/write.rs job_spec_insert
          INSERT INTO job_spec (job_id, group_id, queue, owner, priority, slices, timeout_ms, retries, created_ms, payload,
-                               wire_id, parent, job_order, lease_ms, reuses, reuses_slice, labels, request_key)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                               wire_id, parent, job_order, lease_ms, reuses, reuses_slice, labels, request_key, notify)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
-    let Terms { order, lease_ms, parent, reuses, wire_id, request_key, labels } = &job.terms;
+    let Terms { order, lease_ms, parent, reuses, wire_id, request_key, labels, notify } =
+        &job.terms;
     let changed = statement.execute(params![
         signed(id.0),
         group.map(|group| signed(group.0)),
@@ -154,6 +211,7 @@ fn job_spec_insert(
         reuses.map(|reuse| reuse.slice),
         codec::labels_to_text(labels),
         request_key,
+        notify,
     ])?;
     exactly_one(changed)
 }
@@ -466,6 +524,8 @@ pub(super) fn terms(
         // Only ever searched for.
         request_key: None,
         labels,
+        // Only the writer looks at it.
+        notify: false,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dispatcher::{JobSearch, JobStanding, Reader, Store};
+use dispatcher::{House, JobSearch, JobStanding, Reader, Store};
 use engine::Change;
 use engine::ops::RunnerSpec;
 use model::{
@@ -128,30 +128,8 @@ fn found(known: &Known, search: &JobSearch) -> bool {
             .is_none_or(|runner| known.runner.as_deref() == Some(runner.as_str()))
 }
 
-#[test]
-fn a_search_finds_what_a_look_at_each_job_finds() {
-    let folder = tempfile::tempdir().unwrap();
-    let store::Sqlite { jobs: mut store, reader, .. } = store::open_sqlite(folder.path()).unwrap();
-    let mut dice = Dice(7);
-    let spec = |name: &str| RunnerSpec {
-        name: RunnerName::new(name),
-        session: Session(1),
-        queues: ["q".into()].into(),
-        dimensions: Dimensions::default(),
-        slots: 1,
-        keep: true,
-    };
-    let put = |name| Change::RunnerPut { runner: spec(name), draining: false, at: WallMs(0) };
-    store.commit(&["r0", "r1", "r2"].map(put)).unwrap();
-    let mut all: Vec<Known> =
-        (1..=600).filter_map(|number| insert(&mut store, &mut dice, number)).collect();
-    // Some are tried again.
-    let over = all.iter_mut().filter(|known| known.state == "killed").step_by(3);
-    for known in over {
-        let revived = Change::JobRevived { id: known.id, attempts: 1, at: WallMs(2_000_000) };
-        store.commit(&[revived]).unwrap();
-        (known.state, known.runner) = ("queued", None);
-    }
+/// Random searches find what a look at each job finds; how much that was.
+fn agree(reader: &dyn Reader, dice: &mut Dice, all: &[Known]) -> usize {
     let standings: [&[JobStanding]; 6] = [
         &[],
         &[JobStanding::Queued],
@@ -185,6 +163,34 @@ fn a_search_finds_what_a_look_at_each_job_finds() {
         hits += wanted.len();
         assert_eq!(reader.search_jobs(&search, limit).unwrap(), wanted, "{search:?}");
     }
+    hits
+}
+
+#[test]
+fn a_search_finds_what_a_look_at_each_job_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store::Sqlite { jobs: mut store, reader, .. } = store::open_sqlite(folder.path()).unwrap();
+    let mut dice = Dice(7);
+    let spec = |name: &str| RunnerSpec {
+        name: RunnerName::new(name),
+        session: Session(1),
+        queues: ["q".into()].into(),
+        dimensions: Dimensions::default(),
+        slots: 1,
+        keep: true,
+    };
+    let put = |name| Change::RunnerPut { runner: spec(name), draining: false, at: WallMs(0) };
+    store.commit(&["r0", "r1", "r2"].map(put)).unwrap();
+    let mut all: Vec<Known> =
+        (1..=600).filter_map(|number| insert(&mut store, &mut dice, number)).collect();
+    // Some are tried again.
+    let over = all.iter_mut().filter(|known| known.state == "killed").step_by(3);
+    for known in over {
+        let revived = Change::JobRevived { id: known.id, attempts: 1, at: WallMs(2_000_000) };
+        store.commit(&[revived]).unwrap();
+        (known.state, known.runner) = ("queued", None);
+    }
+    let hits = agree(&reader, &mut dice, &all);
     assert!(hits > 1000, "searches that find something: {hits}");
     let last = all.last().unwrap();
     assert_eq!(reader.last_wire_id().unwrap(), Some(last.wire_id));
@@ -194,6 +200,58 @@ fn a_search_finds_what_a_look_at_each_job_finds() {
     // A name filter of people's lists does not stumble over other doors' payloads.
     let filter = dispatcher::JobFilter { workspace: "x".into(), limit: 10, ..Default::default() };
     assert!(reader.jobs(filter).unwrap().is_empty());
+}
+
+#[test]
+fn old_jobs_are_deleted_with_all_that_they_are_found_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let store::Sqlite { jobs: mut store, reader, house, .. } =
+        store::open_sqlite(folder.path()).unwrap();
+    let mut dice = Dice(11);
+    let mut all: Vec<Known> =
+        (1..=300).filter_map(|number| insert(&mut store, &mut dice, number)).collect();
+    let below = all[all.len() / 2].wire_id;
+    let is_old =
+        |known: &Known| known.wire_id < below && !["queued", "running"].contains(&known.state);
+    let old = all.iter().filter(|known| is_old(known)).count();
+    let mut gone = 0;
+    loop {
+        match house.delete_jobs(below, 7).unwrap() {
+            0 => break,
+            some => gone += some,
+        }
+    }
+    assert!(gone > 50, "{gone}");
+    assert_eq!(gone, old);
+    all.retain(|known| !is_old(known));
+    agree(&reader, &mut dice, &all);
+    // All but the newest go, and with them every name; later jobs are found by the same names.
+    while house.delete_jobs(u64::MAX, 1000).unwrap() > 0 {}
+    let newest = all.iter().map(|known| known.id).max();
+    all.retain(|known| ["queued", "running"].contains(&known.state) || Some(known.id) == newest);
+    let more = (301..=600).filter_map(|number| insert(&mut store, &mut dice, number));
+    all.extend(more);
+    assert!(agree(&reader, &mut dice, &all) > 300);
+    let ids: Vec<u64> = all.iter().map(|known| known.wire_id).collect();
+    assert_eq!(reader.jobs_by_wire_id(&ids).unwrap().len(), all.len());
+}
+
+#[test]
+fn samples_are_thinned_with_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = store::open_sqlite(folder.path()).unwrap().house;
+    let minute = |n: u64| WallMs(n * 60_000);
+    for n in 0..100 {
+        house.put_sample(minute(n), &n.to_string()).unwrap();
+    }
+    house.prune_samples(minute(20), minute(60)).unwrap();
+    let all = house.samples(minute(0)..minute(1000), 1000).unwrap();
+    let kept: Vec<u64> = all.iter().map(|(_, record)| record.parse().unwrap()).collect();
+    let wanted: Vec<u64> = [29, 39, 49, 59].into_iter().chain(60..100).collect();
+    assert_eq!(kept, wanted);
+    let few = house.samples(minute(60)..minute(100), 4).unwrap();
+    let few: Vec<&str> = few.iter().map(|(_, record)| record.as_str()).collect();
+    assert_eq!(few, ["69", "79", "89", "99"]);
 }
 
 #[test]
