@@ -4,6 +4,7 @@ pub mod archive;
 mod background;
 pub mod bot;
 pub mod config;
+mod export;
 pub mod hands;
 mod legacy;
 mod notices;
@@ -24,6 +25,7 @@ use dispatcher::StoreError;
 use http::{Response, StatusCode, header, request};
 
 use crate::config::Config;
+pub use crate::export::Pieces;
 pub use crate::notices::Post;
 pub use crate::series::Stand;
 pub use crate::server::{Access, Caller, Parts, Role};
@@ -96,6 +98,16 @@ impl Door {
             Some(response) => response,
             None => bot::text(StatusCode::NOT_FOUND, "no such page"),
         }
+    }
+
+    /// Whether a path is answered by [`export`](Self::export) and not by [`handle`](Self::handle).
+    pub fn exports(&self, path: &str) -> bool {
+        self.0.enabled && path == export::PATH
+    }
+
+    /// Tasks that are over, as many as there are.
+    pub async fn export(&self, request: &request::Parts) -> Response<Pieces> {
+        export::answer(&self.0, request).await
     }
 
     /// Deletes what is older than the site wants to keep; the server itself does so every ten minutes.

@@ -49,8 +49,10 @@ pub(super) async fn handle(
             Some(job) => run(server, caller, &RunnerName::new(bot_of(&hand)), job),
             // Whoever waited comes back at once, the others when there may be room: a bot that drains does not wait either.
             None if !waited => {
+                // Not the whole time: a fleet is to be back within it when the server was away.
                 let most = f64::from(server.config().settings.max_bot_sleep_secs.max(1));
-                let mut response = sleep(rand::rng().random_range(most / 2.0..=most), false)?;
+                let mut response =
+                    sleep(rand::rng().random_range(most / 4.0..=most * 0.75), false)?;
                 // Its connection is another's place.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(header::CONNECTION, close);

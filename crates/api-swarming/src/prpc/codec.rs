@@ -201,6 +201,15 @@ fn descriptor<T: Name>() -> MessageDescriptor {
     DESCRIPTORS.get_message_by_name(&name).expect("every message of ours is described")
 }
 
+/// A message as JSON, without the guard.
+pub(crate) fn json_of<T: Message + Name>(message: &T) -> Vec<u8> {
+    let bytes = message.encode_to_vec();
+    let dynamic = DynamicMessage::decode(descriptor::<T>(), &bytes[..]);
+    let mut out = Vec::new();
+    json(&dynamic.expect("it was just written"), &mut out);
+    out
+}
+
 fn json(message: &DynamicMessage, out: &mut Vec<u8>) {
     let mut writer = serde_json::Serializer::new(&mut *out);
     message

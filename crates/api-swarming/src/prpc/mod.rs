@@ -18,6 +18,7 @@ use prost::{Message, Name};
 
 pub use self::code::{Code, Status};
 pub use self::codec::Codec;
+pub(crate) use self::codec::json_of;
 use crate::proto::prpc::ErrorDetails;
 use crate::proto::prpc::error_details::{Error, ResponseTooBig};
 

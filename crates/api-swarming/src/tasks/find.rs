@@ -48,6 +48,11 @@ fn wire_ids(created: &TimeRange) -> std::ops::Range<u64> {
     start..created.end_ms.map_or(i64::MAX as u64, first_of)
 }
 
+/// Tasks that were created in a time.
+pub(crate) fn created_in(created: &TimeRange) -> JobSearch {
+    JobSearch { wire_ids: wire_ids(created), ..JobSearch::default() }
+}
+
 fn labels(tags: &Filter) -> Vec<Vec<Arc<str>>> {
     let one_of = |constraint: &crate::validate::Constraint| {
         let tag = |value: &String| Arc::from(format!("{}:{value}", constraint.key));

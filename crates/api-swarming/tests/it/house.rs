@@ -106,3 +106,39 @@ async fn what_is_older_than_the_site_keeps_is_deleted() {
     let ground = ground.restarted().await;
     assert_eq!(ground.state(&waiting).await, "PENDING");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_exported() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    let mut ids = Vec::new();
+    for name in ["one", "=two,\"2\""] {
+        ids.push(ground.trigger(|task| task["name"] = json!(name)).await);
+        let run = bot.poll().await["manifest"]["task_id"].as_str().unwrap().to_owned();
+        bot.update(&run, json!({"exit_code": 7, "duration": 1.5})).await;
+    }
+    ground.trigger(|_| {}).await;
+    let lines = export(&ground, "start=2020-01-01T00:00:00Z").await;
+    let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 2, "what waits is not over");
+    assert_eq!(rows[1]["result"]["taskId"], ids[0]);
+    assert_eq!(rows[1]["request"]["taskId"], ids[0]);
+    assert_eq!(rows[0]["result"]["exitCode"], "7");
+    let csv = export(&ground, "start=2020-01-01T00:00:00Z&format=csv").await;
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(csv.starts_with("task_id,run_id,name,state,"), "{csv}");
+    assert!(csv.contains(",\"'=two,\"\"2\"\"\",COMPLETED,7,"), "{csv}");
+    let none = export(&ground, "start=2020-01-01T00:00:00Z&end=2021-01-01T00:00:00Z").await;
+    assert_eq!(none, "");
+}
+
+async fn export(ground: &Ground, query: &str) -> String {
+    let uri = format!("/swarming/api/v1/export/tasks?{query}");
+    let (parts, ()) = http::Request::builder().uri(uri).body(()).unwrap().into_parts();
+    assert!(ground.door.exports(parts.uri.path()));
+    let response = ground.door.export(&parts).await;
+    assert_eq!(response.status(), 200);
+    let pieces: Vec<_> = futures::StreamExt::collect(response.into_body()).await;
+    let bytes: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.unwrap()).collect();
+    String::from_utf8(bytes).unwrap()
+}

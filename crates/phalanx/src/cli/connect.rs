@@ -88,7 +88,7 @@ impl Local {
         let deadline = std::time::Instant::now() + STARTING_MAX;
         let server = loop {
             let kind = crate::server::StoreKind::Sqlite;
-            match crate::server::start(&section, &swarming, kind).await {
+            match crate::server::start(&section, &swarming, kind, None).await {
                 Ok(server) => break server,
                 // Another command has it: it is about to serve, or to end.
                 Err(error) if error.is::<crate::server::LockedError>() => {

@@ -2,13 +2,24 @@
 
 use clap::Args;
 
+use std::sync::Arc;
+
+use super::BadInput;
 use crate::config::{File, ServerFlags};
+use crate::server::chaos::Chaos;
 use crate::server::{Server as Running, StoreKind};
 
 #[derive(Args)]
 pub struct Server {
     #[command(flatten)]
     flags: ServerFlags,
+    /// Let requests fail on purpose, so that clients can be hardened:
+    /// seed=7,rate=0.02,kinds=500+503+delay+drop_after_commit+truncate
+    #[arg(long, value_name = "WHAT", value_parser = |text: &str| text.parse().map(Arc::<Chaos>::new))]
+    chaos: Option<Arc<Chaos>>,
+    /// Let them fail for clients of other hosts too
+    #[arg(long, requires = "chaos")]
+    chaos_off_loopback: bool,
     /// Keep nothing: only to measure what keeping costs
     #[arg(long, hide = true)]
     null_store: bool,
@@ -18,8 +29,20 @@ impl Server {
     pub async fn run(self, file: File) -> anyhow::Result<()> {
         let section = self.flags.over(file.server);
         let kind = if self.null_store { StoreKind::Null } else { StoreKind::Sqlite };
-        let server = crate::server::start(&section, &file.swarming, kind).await?;
+        if self.chaos.is_some() && !section.listen.ip().is_loopback() && !self.chaos_off_loopback {
+            return Err(BadInput(format!(
+                "--chaos lets requests of other hosts fail, because the server listens on {}: \
+                 listen on 127.0.0.1, or add --chaos-off-loopback",
+                section.listen
+            ))
+            .into());
+        }
+        let chaos = self.chaos.clone();
+        let server = crate::server::start(&section, &file.swarming, kind, chaos.clone()).await?;
         server.announce()?;
+        if let Some(chaos) = chaos {
+            tracing::warn!("requests fail on purpose: --chaos {chaos}");
+        }
         announce(&server, &section.data_directory);
         let reloads = reload_when_told(&server, file.named.as_deref());
         let signal = tokio::select! {

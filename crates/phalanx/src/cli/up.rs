@@ -20,7 +20,8 @@ pub struct Up {
 impl Up {
     pub async fn run(self, file: File) -> anyhow::Result<()> {
         let section = self.server.over(file.server);
-        let running = crate::server::start(&section, &file.swarming, StoreKind::Sqlite).await?;
+        let running =
+            crate::server::start(&section, &file.swarming, StoreKind::Sqlite, None).await?;
         let mut of_runner = file.runner.clone();
         of_runner.slots = self.slots.or(of_runner.slots);
         let work = section.data_directory.join("work");

@@ -1,13 +1,13 @@
 //! The accept loop: ours, because the timers of slow clients and the behaviour without file descriptors are.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use futures::StreamExt;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,13 +19,36 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::chaos::{self, Chaos};
+use super::metrics::Metrics;
 use crate::config::ServerSection;
 
 pub struct Doors {
+    pub metrics: Arc<Metrics>,
+    pub metrics_access: MetricsAccess,
+    /// Faults on purpose.
+    pub chaos: Option<Arc<Chaos>>,
     pub executor: api_executor::Door,
     pub swarming: api_swarming::Door,
     pub rest: axum::Router,
     pub hosts: Hosts,
+}
+
+/// SECURITY: who may look at the metrics: on loopback whoever is there, elsewhere who has a token.
+pub struct MetricsAccess {
+    pub open: bool,
+    pub graphql: Arc<api_graphql::Door>,
+}
+
+impl MetricsAccess {
+    async fn allows(&self, request: &Request<Incoming>) -> bool {
+        let token = request.headers().get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
+        match token.and_then(|value| value.strip_prefix("Bearer ")) {
+            _ if self.open => true,
+            Some(token) => self.graphql.caller(token).await.is_ok_and(|caller| caller.is_some()),
+            None => false,
+        }
+    }
 }
 
 /// SECURITY: names under which the server may be called. A page of another site that points its name at 127.0.0.1 is refused.
@@ -112,6 +135,7 @@ pub async fn run(
         let (tls, doors, stop) = (tls.clone(), doors.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
+            let _counted = doors.metrics.connected();
             let _ = stream.set_nodelay(true);
             let from = stream.peer_addr().ok().map(|address| address.ip());
             // Whoever connects and says nothing must not hold a place for long.
@@ -146,7 +170,7 @@ async fn serve_io<S>(
         if tls {
             request.extensions_mut().insert(web::OverTls);
         }
-        async move { Ok::<_, Infallible>(answer(&doors, request, from).await) }
+        async move { serve(&doors, request, from).await }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
@@ -162,6 +186,34 @@ async fn serve_io<S>(
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
+        }
+    }
+}
+
+/// Answers, or lets it fail on purpose; `Err` ends the connection.
+async fn serve(doors: &Doors, request: Request<Incoming>, from: Option<IpAddr>) -> chaos::Answer {
+    let began = Instant::now();
+    let door = doors.name_of(request.uri().path());
+    let fault = doors.chaos.as_ref().and_then(|chaos| chaos.next(request.uri().path()));
+    let answer = match fault {
+        None => Ok(answer(doors, request, from).await),
+        Some(fault) => Box::pin(fault.over(answer(doors, request, from))).await,
+    };
+    doors.metrics.answered(door, answer.as_ref().ok().map(Response::status), began);
+    answer
+}
+
+impl Doors {
+    /// For the metrics.
+    fn name_of(&self, path: &str) -> &'static str {
+        if api_executor::Door::serves(path) {
+            "executor"
+        } else if path == "/swarming/api/v1/bot/poll" {
+            "swarming_poll"
+        } else if self.swarming.serves(path) {
+            "swarming"
+        } else {
+            "rest"
         }
     }
 }
@@ -205,6 +257,23 @@ async fn answer(
     // Boxed, so that a connection is as large as what it does: thousands wait in polls of bots.
     if api_executor::Door::serves(request.uri().path()) {
         return Box::pin(doors.executor.handle(request)).await;
+    }
+    if request.uri().path() == "/metrics" {
+        if !Box::pin(doors.metrics_access.allows(&request)).await {
+            let text = "the metrics need a token: `Authorization: Bearer …`\n";
+            let mut response = Response::new(api_executor::full(text));
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            return response;
+        }
+        return doors.metrics.answer();
+    }
+    if doors.swarming.exports(request.uri().path()) {
+        let (parts, _) = request.into_parts();
+        let response = Box::pin(doors.swarming.export(&parts)).await;
+        return response.map(|pieces| {
+            let frames = pieces.map(|piece| piece.map(hyper::body::Frame::data));
+            StreamBody::new(frames).boxed_unsync()
+        });
     }
     if doors.swarming.serves(request.uri().path()) {
         return swarming(doors, request, from).await;

@@ -41,6 +41,7 @@ const KINDS: [(&str, Kind); 5] = [
 ];
 
 const DELAY_MAX_MS: u64 = 5_000;
+const CUT_AFTER: Duration = Duration::from_millis(50);
 const HEADER: &str = "x-chaos";
 
 /// What happens to one request.
@@ -90,7 +91,8 @@ fn kind(name: &str) -> Result<Kind, String> {
 
 impl std::fmt::Display for Chaos {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = |kind: &Kind| KINDS.iter().find(|(_, known)| known == kind).map(|(name, _)| *name);
+        let name =
+            |kind: &Kind| KINDS.iter().find(|(_, known)| known == kind).map(|(name, _)| *name);
         let kinds: Vec<&str> = self.kinds.iter().filter_map(name).collect();
         write!(f, "seed={},rate={},kinds={}", self.seed, self.rate, kinds.join("+"))
     }
@@ -165,7 +167,11 @@ fn truncate(response: Response<api_executor::Body>) -> Response<api_executor::Bo
         let first = BodyStream::new(body).take(1).map(|frame| {
             frame.map(|frame| frame.map_data(|data: Bytes| data.slice(..data.len() / 2)))
         });
-        let broken = stream::iter([Err(std::io::Error::other("the answer is cut on purpose"))]);
+        let broken = stream::once(async {
+            // So that what was said is on its way before the connection breaks.
+            tokio::time::sleep(CUT_AFTER).await;
+            Err(std::io::Error::other("the answer is cut on purpose"))
+        });
         StreamBody::new(first.chain(broken)).boxed_unsync()
     })
 }
@@ -215,7 +221,10 @@ mod tests {
         let fault = |kind| Fault { kind, seed: 7, ordinal: 3 };
         let good = || async { Response::new(api_executor::full("a good answer")) };
         let refused = fault(Kind::Unavailable).over(good()).await.unwrap();
-        assert_eq!((refused.status(), &refused.headers()[HEADER]), (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("7/3")));
+        assert_eq!(
+            (refused.status(), &refused.headers()[HEADER]),
+            (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from_static("7/3"))
+        );
         assert!(fault(Kind::DropAfterCommit).over(good()).await.is_err());
         let mut cut = fault(Kind::Truncate).over(good()).await.unwrap().into_body();
         let first = cut.frame().await.unwrap().unwrap().into_data().unwrap();

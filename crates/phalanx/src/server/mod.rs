@@ -1,7 +1,9 @@
 //! Wiring: a data directory becomes a running server.
 
 mod accept;
+pub mod chaos;
 mod data;
+mod metrics;
 mod pages;
 mod swarming;
 
@@ -14,6 +16,7 @@ use campaign::service::{Parts, Service, Vault};
 use dispatcher::{Dispatcher, Reader, Store, SystemClock};
 use tokio_util::sync::CancellationToken;
 
+use self::chaos::Chaos;
 use crate::config::ServerSection;
 pub use data::{DataDirectory, LockedError, live_server};
 
@@ -64,6 +67,7 @@ pub async fn start(
     section: &ServerSection,
     of_swarming: &api_swarming::config::toml::Swarming,
     store: StoreKind,
+    chaos: Option<Arc<Chaos>>,
 ) -> anyhow::Result<Server> {
     refuse_open_door(section)?;
     raise_file_limit();
@@ -148,9 +152,20 @@ pub async fn start(
         service,
     }));
     let pages = web::router(Arc::new(pages::Pages { graphql: graphql.clone() }));
-    let rest = rest.merge(api_graphql::router(graphql)).merge(pages);
+    let rest = rest.merge(api_graphql::router(graphql.clone())).merge(pages);
     let hosts = accept::Hosts::new(section, address);
-    let doors = accept::Doors { executor, swarming: swarming.clone(), rest, hosts };
+    let metrics = metrics::Metrics::new(dispatcher.clone(), swarming.clone(), chaos.clone());
+    let metrics = Arc::new(metrics);
+    let metrics_access = accept::MetricsAccess { open: loopback, graphql: graphql.clone() };
+    let doors = accept::Doors {
+        metrics,
+        metrics_access,
+        chaos,
+        executor,
+        swarming: swarming.clone(),
+        rest,
+        hosts,
+    };
     let accepting = tokio::spawn(accept::run(listener, tls, Arc::new(doors), stop.clone()));
     Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme, swarming })
 }
