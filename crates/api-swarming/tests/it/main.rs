@@ -2,5 +2,6 @@
 
 mod bots;
 mod ground;
+mod own;
 mod tasks;
 mod validation;
