@@ -42,12 +42,16 @@ struct Row {
 }
 
 impl Row {
+    fn standing(&self) -> Standing {
+        Standing::of(&self.seen.record, self.drained)
+    }
+
     fn is(&self, state: State) -> bool {
         let record = &self.seen.record;
         match state {
             State::Alive => !record.dead,
             State::Dead => record.dead,
-            State::Idle => Standing::of(record, self.drained) == Standing::Free,
+            State::Idle => self.standing() == Standing::Free,
             State::Busy => !record.dead && record.idle_since.is_none(),
             State::Quarantined => record.quarantined.is_some(),
             State::Maintenance => record.maintenance.is_some(),
@@ -115,6 +119,7 @@ pub(crate) fn search(server: &Server, search: &Search) -> SearchBotsResponse {
     let names: HashSet<&str> = shown.iter().map(|row| row.seen.record.name.as_str()).collect();
     SearchBotsResponse {
         items: shown.iter().map(|row| info(&row.seen)).collect(),
+        standings: shown.iter().map(|row| row.standing().word().to_owned()).collect(),
         cursor: match rows.len() > next {
             true => Cursor::write("SearchBots", &next.to_string()),
             false => String::new(),
@@ -154,7 +159,7 @@ fn key(row: &Row, sort: &str) -> Key {
     let text = |text: &str| if text.is_empty() { Key::Nothing } else { Key::Text(text.to_owned()) };
     match sort {
         "task" => record.task.as_ref().map_or(Key::Nothing, |(id, _)| Key::Number(*id)),
-        "status" => Key::Number(Standing::of(record, row.drained) as u64),
+        "status" => Key::Number(row.standing() as u64),
         "first_seen" => Key::Number(record.first_seen.0),
         "last_seen" => Key::Number(row.seen.last_seen.0),
         "version" => text(&record.version),

@@ -98,7 +98,7 @@ impl Rpcs {
             "phalanx.Swarming" => methods!(asked.caller(&self.0).await?,
                 "WhyPending" => own::why_pending,
                 "SearchBots" => own::search_bots,
-                "GetDrain" => own::get_drain,
+                "GetStanding" => own::get_standing,
                 "SetDrain" => own::set_drain,
                 "FindOutput" => own::find_output,
             ),

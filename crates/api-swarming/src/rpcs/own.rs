@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use engine::ops::{DrainOp, DrainOutcome};
-use model::JobState;
+use model::{JobState, RunnerName};
 
 use super::bots::{LIST, may_list};
 use super::tasks::task;
 use super::{needs, of_bot};
 use crate::proto::own::{
-    DrainResponse, FindOutputRequest, FindOutputResponse, GetDrainRequest, SearchBotsRequest,
-    SearchBotsResponse, SetDrainRequest, WhyPendingRequest, WhyPendingResponse,
+    FindOutputRequest, FindOutputResponse, GetStandingRequest, SearchBotsRequest,
+    SearchBotsResponse, SetDrainRequest, StandingResponse, WhyPendingRequest, WhyPendingResponse,
 };
 use crate::prpc::{Code, Status};
 use crate::search::{self, Search};
 use crate::server::{Caller, Role, Server};
 use crate::tasks::hand;
 use crate::validate::bot_requests;
-use crate::why;
+use crate::why::{self, Standing};
 
 /// Runs what looks at every bot where it keeps nobody waiting.
 async fn aside<T: Send + 'static>(
@@ -50,26 +50,33 @@ pub(super) async fn search_bots(
     aside(move || Ok(search::search(&server, &search))).await
 }
 
-pub(super) async fn get_drain(
+pub(super) async fn get_standing(
     server: &Arc<Server>,
     caller: &Caller,
-    request: GetDrainRequest,
-) -> Result<DrainResponse, Status> {
+    request: GetStandingRequest,
+) -> Result<StandingResponse, Status> {
     let id = bot_requests::bot_id(&request.bot_id)?;
     needs(caller, Role::Viewer, LIST, &of_bot(id))?;
-    Ok(DrainResponse { draining: server.dispatcher.is_draining(&hand(id)) })
+    Ok(standing(server, id))
+}
+
+fn standing(server: &Server, id: &str) -> StandingResponse {
+    let draining = server.dispatcher.is_draining(&hand(id));
+    let seen = server.fleet.get(&RunnerName::new(id));
+    let standing = seen.map_or("", |seen| Standing::of(&seen.record, draining).word());
+    StandingResponse { draining, standing: standing.to_owned() }
 }
 
 pub(super) async fn set_drain(
     server: &Arc<Server>,
     caller: &Caller,
     request: SetDrainRequest,
-) -> Result<DrainResponse, Status> {
+) -> Result<StandingResponse, Status> {
     let id = bot_requests::bot_id(&request.bot_id)?;
     needs(caller, Role::Admin, "swarming.pools.terminateBot", &of_bot(id))?;
     let op = DrainOp { runner: hand(id), drain: request.drain };
     match server.dispatcher.drain_runner(op).await {
-        DrainOutcome::Done { .. } => Ok(DrainResponse { draining: request.drain }),
+        DrainOutcome::Done { .. } => Ok(standing(server, id)),
         DrainOutcome::UnknownRunner => {
             let why = format!("the bot {id:?} has not asked for work yet");
             Err(Status::new(Code::FailedPrecondition, why))

@@ -32,6 +32,18 @@ impl Standing {
             _ => Self::Free,
         }
     }
+
+    /// As our calls say it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
+            Self::Quarantined => "quarantined",
+            Self::Dead => "dead",
+        }
+    }
 }
 
 impl BotTally {

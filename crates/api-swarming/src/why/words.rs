@@ -51,13 +51,16 @@ fn why(slice: &SliceReason, waits: &SliceExplanation) -> (String, String) {
     }
     let matches = counted(tally.live as usize, "bot matches", "bots match");
     if tally.free > 0 {
+        // Whoever asks for work and matches is given it at once: so nobody does.
         let free = match (tally.free, tally.live) {
-            (1, 1) => "and it is free".to_owned(),
-            (free, live) if free == live => "all free".to_owned(),
-            (1, _) => "1 of them free".to_owned(),
-            (free, _) => format!("{free} of them free"),
+            (1, 1) => "and it is free, but asks for no work at this moment".to_owned(),
+            (1, _) => "1 of them free, but asking for no work at this moment".to_owned(),
+            (free, live) if free == live => {
+                "all free, but none asks for work at this moment".to_owned()
+            }
+            (free, _) => format!("{free} of them free, but none asks for work at this moment"),
         };
-        return (format!("{matches}, {free}: it should start when one asks for work"), ahead);
+        return (format!("{matches}, {free}"), ahead);
     }
     (format!("{matches}, {}", doing(&tally)), ahead)
 }

@@ -162,16 +162,21 @@ async fn a_drained_bot_gets_nothing_new() {
     let ground = Ground::new().await;
     let bot = idle(&ground, "b1", &[]).await;
     let set = |drain: bool| own(&ground, "SetDrain", json!({"botId": "b1", "drain": drain}));
-    assert_eq!(set(true).await["draining"], true);
+    assert_eq!(set(true).await, json!({"draining": true, "standing": "draining"}));
     let id = ground.trigger(|_| {}).await;
     assert_eq!(bot.claim_nothing().await["cmd"], "sleep");
     let said = why(&ground, &id).await["conclusion"].as_str().unwrap().to_owned();
     assert!(said.starts_with("1 bot matches, and it is draining"), "{said}");
     let found = own(&ground, "SearchBots", json!({"states": ["draining"]})).await;
     assert_eq!((&found["draining"], &found["counts"]["draining"]), (&json!(["b1"]), &json!(1)));
-    assert_eq!(own(&ground, "GetDrain", json!({"botId": "b1"})).await["draining"], true);
-    assert!(set(false).await.get("draining").is_none());
-    bot.claim().await;
+    assert_eq!(own(&ground, "GetStanding", json!({"botId": "b1"})).await["draining"], true);
+    assert_eq!(set(false).await, json!({"standing": "free"}));
+    let run = bot.claim().await;
+    bot.update(&run, json!({"exit_code": 0, "duration": 1.0})).await;
+    // Until it asks for the next.
+    let found = own(&ground, "SearchBots", json!({})).await;
+    assert_eq!(found["standings"], json!(["busy"]));
+    assert!(found["items"][0].get("taskId").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +193,7 @@ async fn rights_hold_for_calls_of_our_own() {
         (None, "FindOutput", json!({"taskId": id}), 7),
         (Some("viewer"), "WhyPending", json!({"taskId": id}), 0),
         (Some("viewer"), "SearchBots", json!({}), 0),
-        (Some("viewer"), "GetDrain", json!({"botId": "b1"}), 0),
+        (Some("viewer"), "GetStanding", json!({"botId": "b1"}), 0),
         (Some("user"), "SetDrain", json!({"botId": "b1", "drain": true}), 7),
         (Some("admin"), "SetDrain", json!({"botId": "b1", "drain": true}), 0),
         (Some("admin"), "SetDrain", json!({"botId": "none", "drain": true}), 9),

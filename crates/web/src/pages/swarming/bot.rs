@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::wire::{Bot, BotEvents, Drain, TaskPage};
+use super::wire::{Bot, BotEvents, Standing, TaskPage};
 use super::{bot_state, list_address, on, pretty, task_link, task_state};
 use crate::backend::{Role, Topic};
 use crate::cx::{Answer, Cx, Refusal};
@@ -22,12 +22,14 @@ pub(crate) async fn show(cx: Cx) -> Answer {
     on(&cx)?;
     let Some(id) = cx.params.get("id") else { return Ok(ask(&cx)) };
     let bot: Bot = cx.call("swarming.v2.Bots/GetBot", json!({ "botId": id })).await?;
-    let drain: Drain = cx.call("phalanx.Swarming/GetDrain", json!({ "botId": id })).await?;
+    let standing: Standing =
+        cx.call("phalanx.Swarming/GetStanding", json!({ "botId": id })).await?;
+    let draining = standing.draining;
     let tab = cx.params.get("tab").unwrap_or("tasks");
     let tabs = [("", "Tasks"), ("events", "Events"), ("state", "State")];
     let body = html! {
-        (title(&[("/botlist", "Bots")], html! { (shown(&bot.bot_id)) }, facts(&bot, drain.draining), buttons(&cx, &bot, drain.draining)))
-        section data-live id="explain" aria-label="How it is" { (notes(&bot, drain.draining)) }
+        (title(&[("/botlist", "Bots")], html! { (shown(&bot.bot_id)) }, facts(&bot, &standing), buttons(&cx, &bot, draining)))
+        section data-live id="explain" aria-label="How it is" { (notes(&bot, draining)) }
         div.columns {
             section.card data-live id="dimensions" { h2 { "Dimensions" } (dimensions(&bot)) }
             section.card data-live id="about" { h2 { "About" } (about(&bot)) }
@@ -55,9 +57,9 @@ fn ask(cx: &Cx) -> axum::response::Response {
     cx.page(&Page::new("Bot"), body)
 }
 
-fn facts(bot: &Bot, draining: bool) -> Markup {
+fn facts(bot: &Bot, standing: &Standing) -> Markup {
     html! {
-        (bot_state(bot, draining))
+        (bot_state(bot, standing.draining, &standing.standing))
         span { "last seen " (ago_or(bot.last_seen_ts, "never")) }
         @if !bot.task_id.is_empty() { span { @if bot.is_dead { "ran " } @else { "runs " } (task_link(&bot.task_id, &bot.task_name)) } }
     }

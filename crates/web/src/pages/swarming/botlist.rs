@@ -12,12 +12,12 @@ use crate::cx::{Answer, Cx};
 use crate::types::PageInfo;
 use crate::view::layout::{Page, title};
 use crate::view::list::{self, ROWS};
-use crate::view::text::shown;
+use crate::view::text::{bytes, shown};
 use crate::view::time::{ago_or, span};
 
 const USUAL: [&str; 6] = ["id", "status", "task", "os", "pool", "last_seen"];
 /// What is no dimension. The last are in what a bot says of its state, by which nothing is ordered.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "id",
     "status",
     "task",
@@ -27,6 +27,7 @@ const OTHERS: [&str; 9] = [
     "external_ip",
     "uptime",
     "running_time",
+    "disk_space",
 ];
 const ORDER: (&str, bool) = ("id", false);
 
@@ -40,6 +41,7 @@ fn word(column: &str) -> String {
         "external_ip" => "Address".to_owned(),
         "version" => "Version".to_owned(),
         "uptime" => "Uptime".to_owned(),
+        "disk_space" => "Free on disks".to_owned(),
         "running_time" => "Bot runs for".to_owned(),
         other => other.to_owned(),
     }
@@ -97,8 +99,8 @@ pub(crate) async fn list(cx: Cx) -> Answer {
             @else {
                 div.scroll tabindex="0" role="region" aria-label="Bots" {
                     table {
-                        thead { tr { @for column in &columns { (filter::head(&cx, column, &word(column), ORDER, !matches!(*column, "uptime" | "running_time"))) } } }
-                        tbody { @for bot in &found.items { (row(bot, &columns, found.draining.contains(&bot.bot_id))) } }
+                        thead { tr { @for column in &columns { (filter::head(&cx, column, &word(column), ORDER, !matches!(*column, "uptime" | "running_time" | "disk_space"))) } } }
+                        tbody { @for (bot, standing) in found.items.iter().zip(&found.standings) { (row(bot, &columns, found.draining.contains(&bot.bot_id), standing)) } }
                     }
                 }
             }
@@ -150,11 +152,11 @@ fn nobody(cx: &Cx, filters: &[Filter]) -> Markup {
     )
 }
 
-fn row(bot: &Bot, columns: &[&str], draining: bool) -> Markup {
-    html! { tr { @for column in columns { (cell(bot, column, draining)) } } }
+fn row(bot: &Bot, columns: &[&str], draining: bool, standing: &str) -> Markup {
+    html! { tr { @for column in columns { (cell(bot, column, draining, standing)) } } }
 }
 
-fn cell(bot: &Bot, column: &str, draining: bool) -> Markup {
+fn cell(bot: &Bot, column: &str, draining: bool, standing: &str) -> Markup {
     let seconds = |key: &str| {
         let state: Option<Value> = serde_json::from_str(&bot.state).ok();
         state.and_then(|state| state[key].as_f64()).map(|seconds| span(seconds as i64))
@@ -164,7 +166,7 @@ fn cell(bot: &Bot, column: &str, draining: bool) -> Markup {
             html! { th.id scope="row" { a href=(bot_address(&bot.bot_id)) { (shown(&bot.bot_id)) } } }
         }
         "status" => {
-            html! { td { (bot_state(bot, draining)) @if !bot.maintenance_msg.is_empty() { span.sub.dim { (shown(&bot.maintenance_msg)) } } } }
+            html! { td { (bot_state(bot, draining, standing)) @if !bot.maintenance_msg.is_empty() { span.sub.dim { (shown(&bot.maintenance_msg)) } } } }
         }
         "task" => {
             html! { td.name { @if bot.task_id.is_empty() { span.dim { "–" } } @else { (task_link(&bot.task_id, &bot.task_name)) } } }
@@ -203,6 +205,15 @@ fn values(bot: &Bot, key: &str) -> Markup {
 /// What the bot says of itself beyond its dimensions.
 fn of_state(bot: &Bot, key: &str) -> Option<String> {
     let state: Value = serde_json::from_str(&bot.state).ok()?;
+    if key == "disk_space" {
+        let free = |(name, disk): (&String, &Value)| {
+            let free_mb = disk["free_mb"].as_f64()?;
+            Some(format!("{name} {}", bytes((free_mb * 1_048_576.0) as u64)))
+        };
+        return Some(
+            state["disks"].as_object()?.iter().filter_map(free).collect::<Vec<_>>().join(", "),
+        );
+    }
     match state.get(key)? {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),

@@ -9,6 +9,7 @@ pub(crate) mod old;
 mod output;
 mod request;
 pub(crate) mod task;
+mod task_row;
 pub(crate) mod tasklist;
 mod timing;
 mod why;
@@ -66,8 +67,8 @@ fn bots_with(dimensions: &[Pair]) -> String {
     list_address("/botlist", &pairs)
 }
 
-/// A bot's state: the word that says most.
-fn bot_state(bot: &Bot, draining: bool) -> Markup {
+/// A bot's state. `standing` is that of our own calls, and knows one that has no task and asks for none.
+fn bot_state(bot: &Bot, draining: bool, standing: &str) -> Markup {
     html! {
         @if bot.deleted { (tagged("off", "cross", "Deleted")) }
         @else if bot.is_dead { (tagged("off", "slash", "Dead")) }
@@ -76,7 +77,8 @@ fn bot_state(bot: &Bot, draining: bool) -> Markup {
             @if !bot.maintenance_msg.is_empty() { (tagged("wait", "hourglass", "Maintenance")) " " }
             @if draining { (tagged("wait", "hourglass", "Draining")) " " }
             @if !bot.task_id.is_empty() { (tagged("live", "run", "Busy")) }
-            @else if !bot.quarantined && bot.maintenance_msg.is_empty() && !draining { (tagged("good", "check", "Idle")) }
+            @else if standing == "free" { (tagged("good", "check", "Idle")) }
+            @else if standing == "busy" { (tagged("live", "run", "Between tasks")) }
         }
     }
 }

@@ -25,7 +25,8 @@ pub(super) async fn show(cx: &Cx, task: &TaskResult, place: &Place) -> Markup {
     let of_attempt = |more: &str| format!("/jobs/{number}/log/raw?attempt={}{more}", place.attempt);
     if !place.is_there() {
         return html! {
-            @if task.is_live() { section data-live id="output" { (list::empty("There is no output yet.", html! { "It appears here when a bot runs the task." })) } }
+            // Empty while it waits, for who looks then will see when there is something.
+            @if task.is_live() { section data-live id="output" { @if task.state == "RUNNING" { (list::empty("There is no output yet.", html! { "It appears here when the bot sends some." })) } } }
         };
     }
     if cx.fragment {

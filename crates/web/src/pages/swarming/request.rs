@@ -50,10 +50,10 @@ fn one(slice: &Slice) -> Markup {
                 span.dim { "· " } a href=(bots_with(&of.dimensions)) { "Bots" } " · " a href=(tasks_with(&of.dimensions)) { "Tasks like this" }
             }
             dt { "Waits" } dd { "at most " (span(slice.expiration_secs)) @if slice.wait_for_capacity { ", also when no bot is there that could run it" } @else { "; not at all when no bot is there that could run it" } }
-            dt { "Runs" } dd {
+            @if of.execution_timeout_secs > 0 { dt { "Runs" } dd {
                 "at most " (span(of.execution_timeout_secs)) @if of.io_timeout_secs > 0 { ", at most " (span(of.io_timeout_secs)) " without output" }
                 ", then has " (span(of.grace_period_secs)) " to stop"
-            }
+            } }
             @if !of.relative_cwd.is_empty() { dt { "In the folder" } dd { code { (shown(&of.relative_cwd)) } } }
             (environment(of))
             @if !of.caches.is_empty() { dt { "Named caches" } dd { @for cache in &of.caches { div { code { (shown(&cache.name)) } " at " code { (shown(&cache.path)) } } } } }

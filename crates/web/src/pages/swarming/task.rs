@@ -39,7 +39,7 @@ pub(crate) async fn show(cx: Cx) -> Answer {
             section.card data-live id="about" { h2 { "Request" } (request::about(&made, &task)) }
             section.card data-live id="result" { h2 { "Result" } (request::result(&task)) }
         }
-        (reproduce(&cx, &task))
+        @if !terminates(&task) { (reproduce(&cx, &task)) }
     };
     let page =
         Page::new(format!("{} · {}", task.name, task.state.to_lowercase().replace('_', " ")));
@@ -71,7 +71,6 @@ fn facts(task: &TaskResult, made: &TaskRequest) -> Markup {
 
 fn buttons(cx: &Cx, task: &TaskResult, made: &TaskRequest) -> Markup {
     let id = [("task", task.task_id.as_str())];
-    let terminates = task.tags.iter().any(|tag| tag == "swarming.terminate:1");
     html! {
         @if cx.may_write() {
             @match task.state.as_str() {
@@ -79,7 +78,7 @@ fn buttons(cx: &Cx, task: &TaskResult, made: &TaskRequest) -> Markup {
                 "RUNNING" if task.abandoned_ts.is_none() => (grave(cx, "swarming/kill", &id, "Kill", "The bot is told to stop it; what it has written so far is kept.")),
                 _ => {}
             }
-            @if !terminates {
+            @if !terminates(task) {
                 @if request::has_secret(made) {
                     span.small.dim { "It has a secret, which is shown to bots only: it cannot be copied from here." }
                 } @else {
@@ -91,6 +90,11 @@ fn buttons(cx: &Cx, task: &TaskResult, made: &TaskRequest) -> Markup {
             }
         }
     }
+}
+
+/// Whether it does nothing but end its bot.
+fn terminates(task: &TaskResult) -> bool {
+    task.tags.iter().any(|tag| tag == "swarming.terminate:1")
 }
 
 /// What the state does not say by itself.
@@ -107,6 +111,7 @@ fn explain(task: &TaskResult) -> Markup {
         @if !task.deduped_from.is_empty() {
             p.note.plain { (icon("saved")) span { "An equal task had succeeded before, so this one was not run: its result is that of " (task_link(&task.deduped_from, "")) "." } }
         }
+        @if terminates(task) { p.note.plain { (icon("slash")) span { "It ends the process of its bot, after what that runs." } } }
         @if !says.is_empty() {
             p.note.(if matches!(task.state.as_str(), "KILLED" | "CANCELED") { "plain" } else { "bad" }) { (icon("alert")) span { (says) } }
         }

@@ -33,7 +33,7 @@ messages! {
         deleted: bool,
         termination_task_id: String,
     }
-    BotPage { items: Vec<Bot>, cursor: String, matched: i64, counts: BotStates, draining: Vec<String>, }
+    BotPage { items: Vec<Bot>, cursor: String, matched: i64, counts: BotStates, draining: Vec<String>, standings: Vec<String>, }
     BotStates { all: i64, alive: i64, idle: i64, busy: i64, quarantined: i64, maintenance: i64, draining: i64, dead: i64, }
     BotEvent {
         ts: Option<Timestamp>,
@@ -47,7 +47,7 @@ messages! {
     }
     BotEvents { items: Vec<BotEvent>, cursor: String, }
     Dimensions { bots_dimensions: Vec<Dimension>, }
-    Drain { draining: bool, }
+    Standing { draining: bool, standing: String, }
     TaskResult {
         task_id: String,
         run_id: String,
