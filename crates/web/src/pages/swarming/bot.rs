@@ -1,12 +1,13 @@
 //! One bot: what it is, what it does, what it did, what happened to it.
 
+use http::StatusCode;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::wire::{Bot, BotEvents, Standing, TaskPage};
 use super::{bot_state, list_address, on, pretty, task_link, task_state};
 use crate::backend::{Role, Topic};
-use crate::cx::{Answer, Cx, Refusal};
+use crate::cx::{Answer, Cx, Refusal, segment};
 use crate::pages::failure;
 use crate::view::form::{grave, operation};
 use crate::view::icon::icon;
@@ -21,7 +22,12 @@ const MOST: u32 = 50;
 pub(crate) async fn show(cx: Cx) -> Answer {
     on(&cx)?;
     let Some(id) = cx.params.get("id") else { return Ok(ask(&cx)) };
-    let bot: Bot = cx.call("swarming.v2.Bots/GetBot", json!({ "botId": id })).await?;
+    let found = cx.try_call("swarming.v2.Bots/GetBot", json!({ "botId": id })).await;
+    let bot: Bot = match found {
+        Ok(bot) => bot,
+        Err(error) if error.code() == "NOT_FOUND" => return Ok(none(&cx, id)),
+        Err(error) => return Err(failure::errors(&cx, &[error]).into()),
+    };
     let standing: Standing =
         cx.call("phalanx.Swarming/GetStanding", json!({ "botId": id })).await?;
     let draining = standing.draining;
@@ -55,6 +61,15 @@ fn ask(cx: &Cx) -> axum::response::Response {
         form.query method="get" action="/bot" { input type="search" name="id" aria-label="Id of a bot" placeholder="Id of a bot" required; button { "Show" } }
     };
     cx.page(&Page::new("Bot"), body)
+}
+
+/// Runners of ours run tasks too, and are no bots.
+fn none(cx: &Cx, id: &str) -> axum::response::Response {
+    let body = html! {
+        (title(&[("/botlist", "Bots")], html! { "There is no such thing" }, html! {}, html! {}))
+        div.card { p { "No bot has the id " code { (shown(id)) } ". A task may also have run on a " a href={ "/runners/" (segment(id)) } { "runner of this name" } "." } }
+    };
+    cx.page_with(StatusCode::NOT_FOUND, &Page::new("No such bot"), body)
 }
 
 fn facts(bot: &Bot, standing: &Standing) -> Markup {
@@ -155,10 +170,7 @@ async fn tasks(cx: &Cx, id: &str) -> Result<Markup, Refusal> {
 async fn events(cx: &Cx, id: &str) -> Result<Markup, Refusal> {
     let request =
         json!({ "botId": id, "limit": MOST, "cursor": cx.params.get("after").unwrap_or_default() });
-    let page: BotEvents = match cx.try_call("swarming.v2.Bots/ListBotEvents", request).await {
-        Ok(page) => page,
-        Err(error) => return Err(failure::errors(cx, &[error]).into()),
-    };
+    let page: BotEvents = cx.call("swarming.v2.Bots/ListBotEvents", request).await?;
     Ok(html! {
         section data-live id="events" {
             @if page.items.is_empty() { (list::empty("Nothing has happened to it.", html! { "Events are kept for four weeks." })) }

@@ -143,7 +143,7 @@ fn nobody(cx: &Cx, filters: &[Filter]) -> Markup {
     if filters.is_empty() {
         return list::empty(
             "No bot is here.",
-            html! { "A bot starts with " code { "curl -o swarming_bot.zip " (shown(&cx.origin)) "/bot_code && python3 swarming_bot.zip" } },
+            html! { "A bot starts with " code { "curl -sSLOJ " (shown(&cx.origin)) "/bot_code && python3 swarming_bot.zip" } },
         );
     }
     list::empty(

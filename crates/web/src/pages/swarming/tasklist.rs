@@ -152,8 +152,8 @@ async fn counts<'a>(
     tags: &[String],
     state: &'a str,
 ) -> Result<Vec<(&'a str, i64)>, Refusal> {
-    let mut all: Vec<&str> = STATES.iter().map(|(state, _)| *state).collect();
-    if !all.contains(&state) {
+    let mut all: Vec<&str> = STATES.iter().map(|(state, _)| *state).skip(1).collect();
+    if state != "ALL" && !all.contains(&state) {
         all.push(state);
     }
     let asked = all.into_iter().map(|state| async move {
@@ -161,7 +161,12 @@ async fn counts<'a>(
             cx.call("swarming.v2.Tasks/CountTasks", search(range, tags, state)).await?;
         Ok::<_, Refusal>((state, counted.count))
     });
-    try_join_all(asked).await
+    let mut counts = try_join_all(asked).await?;
+    // Every task is in one of these; to count all by itself would look at each.
+    let each = STATES.iter().map(|(state, _)| *state).filter(|state| *state != "DEDUPED");
+    let sum = each.filter_map(|state| counts.iter().find(|(of, _)| *of == state));
+    counts.insert(0, ("ALL", sum.map(|(_, number)| number).sum()));
+    Ok(counts)
 }
 
 fn said(range: &Range) -> Markup {
