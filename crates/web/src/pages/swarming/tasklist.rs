@@ -87,7 +87,9 @@ fn search(range: &Range, tags: &[String], state: &str) -> Value {
 
 pub(crate) async fn list(cx: Cx) -> Answer {
     on(&cx)?;
-    let filters = filter::filters(&cx);
+    let mut filters = filter::filters(&cx);
+    // Which is what no filter means.
+    filters.retain(|one| one.key != "state" || !matches!(one.value.as_str(), "ALL" | "QUERY_ALL"));
     let range = Range::of(&cx);
     let is_tag = |one: &&Filter| one.key != "state" && !one.key.is_empty();
     let tags: Vec<String> =
