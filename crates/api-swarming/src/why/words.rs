@@ -110,7 +110,7 @@ fn nobody(slice: &SliceReason, tally: BotTally) -> String {
     let without = match nearest {
         Some(constraint) if constraint.without > 0 => {
             let bots = counted(constraint.without as usize, "bot would match", "bots would match");
-            format!("; without {} {bots}", said(constraint))
+            format!("; without {}, {bots}", said(constraint))
         }
         _ => String::new(),
     };

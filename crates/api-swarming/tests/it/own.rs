@@ -64,7 +64,7 @@ async fn why_nobody_takes_it() {
     let id = asks(&ground, &[("os", "Linux"), ("gpu", "x")]).await;
     let found = why(&ground, &id).await;
     let said = found["conclusion"].as_str().unwrap();
-    let expected = "No living bot has all of gpu:x, os:Linux, pool:default together; without gpu:x 3 bots would match; the task expires in ";
+    let expected = "No living bot has all of gpu:x, os:Linux, pool:default together; without gpu:x, 3 bots would match; the task expires in ";
     assert!(said.starts_with(expected), "{said}");
 }
 

@@ -67,7 +67,8 @@ fn bots_with(dimensions: &[Pair]) -> String {
     list_address("/botlist", &pairs)
 }
 
-/// A bot's state. `standing` is that of our own calls, and knows one that has no task and asks for none.
+/// A bot's state. `standing` is that of our own calls, and knows one that has no task and does not poll for
+/// one: it has just ended one, or has just started.
 fn bot_state(bot: &Bot, draining: bool, standing: &str) -> Markup {
     html! {
         @if bot.deleted { (tagged("off", "cross", "Deleted")) }
@@ -78,7 +79,7 @@ fn bot_state(bot: &Bot, draining: bool, standing: &str) -> Markup {
             @if draining { (tagged("wait", "hourglass", "Draining")) " " }
             @if !bot.task_id.is_empty() { (tagged("live", "run", "Busy")) }
             @else if standing == "free" { (tagged("good", "check", "Idle")) }
-            @else if standing == "busy" { (tagged("live", "run", "Between tasks")) }
+            @else if standing == "busy" { (tagged("off", "clock", "Not polling")) }
         }
     }
 }
