@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["swarming.proto", "config.proto", "status.proto", "prpc.proto", "stored.proto"]
-        .map(|file| format!("proto/{file}"));
+    let files = ["swarming", "config", "status", "prpc", "stored", "phalanx"]
+        .map(|file| format!("proto/{file}.proto"));
     println!("cargo::rerun-if-changed=proto");
     let described = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);

@@ -11,11 +11,13 @@ mod notices;
 pub mod proto;
 pub mod prpc;
 mod rpcs;
+mod search;
 mod series;
 mod server;
 mod tasks;
 mod ui;
 pub mod validate;
+mod why;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,10 +25,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dispatcher::StoreError;
 use http::{Response, StatusCode, header, request};
+use serde_json::Value;
 
 use crate::config::Config;
 pub use crate::export::Pieces;
 pub use crate::notices::Post;
+use crate::prpc::{Incoming, Status, Writer};
 pub use crate::series::Stand;
 pub use crate::server::{Access, Caller, Parts, Role};
 
@@ -49,6 +53,25 @@ impl Door {
             && (matches!(path, "/bot_code" | "/bootstrap")
                 || ROOTS.iter().any(|root| path.starts_with(root))
                 || (self.0.ui().is_some() && ui::serves(path)))
+    }
+
+    /// Whether there is such a door at all.
+    pub fn is_on(&self) -> bool {
+        self.0.enabled
+    }
+
+    /// Runs a call for somebody whose rights are known, without a request of HTTP. `method` is as in the path of one, such as
+    /// `swarming.v2.Tasks/GetResult`; request and answer are pRPC's JSON.
+    pub async fn call(
+        &self,
+        caller: &Caller,
+        method: &str,
+        request: &Value,
+    ) -> Result<Value, Status> {
+        let (service, method) = method.split_once('/').unwrap_or((method, ""));
+        let (rpcs, message) = (rpcs::Rpcs(self.0.clone()), Incoming::of_json(request));
+        let asked = rpcs::Asked::Known(caller);
+        rpcs.run(service, method, asked, message, Writer::JSON).await?.json()
     }
 
     /// SECURITY: how much a caller may send: little, before it shows who it is.

@@ -11,6 +11,7 @@ mod wire {
 
 pub use wire::google::rpc;
 pub use wire::luci::prpc;
+pub use wire::phalanx as own;
 pub use wire::phalanx::swarming as stored;
 pub use wire::swarming::config;
 pub use wire::swarming::v2 as swarming;

@@ -33,7 +33,8 @@ fn moved(path: &str) -> Option<String> {
     if let Some(bot) = path.strip_prefix("/restricted/bot/") {
         return Some(format!("/bot?id={}", id(bot)));
     }
-    if let Some(task) = path.strip_prefix("/user/task/") {
+    let task = path.strip_prefix("/user/task/").or_else(|| path.strip_prefix("/tasks/"));
+    if let Some(task) = task {
         return Some(format!("/task?id={}", id(task)));
     }
     match path {

@@ -285,6 +285,12 @@ impl Dispatcher {
         self.shared.core.lock().engine.explain(job)
     }
 
+    /// See [`engine::Engine::slice_left_ms`].
+    pub fn slice_left_ms(&self, job: JobId) -> Option<u64> {
+        let now = self.shared.clock.now();
+        self.shared.core.lock().engine.slice_left_ms(job, now)
+    }
+
     /// Reads a log, live or finished: bytes from `offset`, and whether more may come.
     pub fn read_log(
         &self,

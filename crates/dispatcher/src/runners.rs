@@ -176,6 +176,15 @@ impl Dispatcher {
         self.shared.core.lock().engine.runners()
     }
 
+    /// Runners that get no more jobs.
+    pub fn draining(&self) -> Vec<RunnerName> {
+        self.shared.core.lock().engine.draining().cloned().collect()
+    }
+
+    pub fn is_draining(&self, runner: &RunnerName) -> bool {
+        self.shared.core.lock().engine.is_draining(runner)
+    }
+
     pub fn counts(&self) -> Counts {
         self.shared.core.lock().engine.counts()
     }

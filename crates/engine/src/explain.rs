@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use model::{AttemptNumber, JobId, RunnerName};
+use model::{AttemptNumber, JobId, Now, RunnerName};
 
 use crate::job::JobPlace;
 use crate::state::Engine;
@@ -99,6 +99,25 @@ impl Engine {
             ahead: shape.bands.ahead_of(job.rank, id),
             lost: job.lost,
         })
+    }
+}
+
+impl Engine {
+    /// How long the slice in which a job waits still has. `None` when it waits without end, or does not wait.
+    pub fn slice_left_ms(&self, id: JobId, now: Now) -> Option<u64> {
+        let job = self.jobs.get(&id)?;
+        let JobPlace::Queued { slice, since_ms } = job.place else { return None };
+        let after = job.slices[slice as usize].expires_after_ms?;
+        Some(since_ms.saturating_add(after).saturating_sub(now.mono_ms))
+    }
+
+    /// Runners that get no more jobs.
+    pub fn draining(&self) -> impl Iterator<Item = &RunnerName> {
+        self.runners.iter().filter(|(_, runner)| runner.draining).map(|(_, runner)| &runner.name)
+    }
+
+    pub fn is_draining(&self, name: &RunnerName) -> bool {
+        self.runner_ix.get(name).is_some_and(|ix| self.runners[*ix].draining)
     }
 }
 

@@ -16,6 +16,8 @@ const HELP = [
   ["g r", "repositories"],
   ["g o", "code hosts"],
   ["g b", "runners"],
+  ["g m", "bots"],
+  ["g k", "tasks"],
   ["g t", "settings"],
   ["j k", "next and previous row"],
   ["Enter", "open the row"],
@@ -51,6 +53,8 @@ function help() {
     title.textContent = "Keyboard";
     const list = document.createElement("dl");
     for (const [key, does] of HELP) {
+      // A place that this server has not.
+      if (key.startsWith("g ") && !document.querySelector(`[data-go="${key[2]}"]`)) continue;
       const term = document.createElement("dt");
       for (const part of key.split(" ")) {
         const kbd = document.createElement("kbd");
@@ -148,7 +152,7 @@ function act(key) {
       return true;
     }
     case "r": {
-      const retry = document.querySelector('form[action^="/do/retry"] button');
+      const retry = document.querySelector('form[action^="/do/retry"] button, form[action="/do/swarming/retry"] button');
       if (retry instanceof HTMLElement) retry.focus();
       return retry !== null;
     }

@@ -53,7 +53,7 @@ for (const [mood, colorScheme, width] of views) {
 }
 
 test("empty lists say what to do", { timeout: 200_000 }, async () => {
-  const lists = Object.fromEntries(["home", "executions", "jobs", "actions", "campaigns", "saved-searches", "repositories", "code-hosts", "runners"].map((name) => [name, PAGES[name]]));
+  const lists = Object.fromEntries(["home", "executions", "jobs", "actions", "campaigns", "saved-searches", "repositories", "code-hosts", "runners", "botlist"].map((name) => [name, PAGES[name]]));
   assert.deepEqual(await look("empty", "light", 1280, lists), []);
   const made = await context(browser, servers.empty);
   const { page } = await open(made);

@@ -255,3 +255,33 @@ test("the log in, the theme, the log out", { timeout: 30_000 }, async () => {
   assert.deepEqual(wrong, []);
   await fresh.close();
 });
+
+test("bots and tasks: filter, columns, keys, output", { timeout: 60_000 }, async () => {
+  const made = await context(browser, server);
+  const { page, wrong } = await open(made);
+  await page.goto("/botlist");
+  await page.keyboard.press("/");
+  await page.keyboard.type("os:Ubuntu-24.04");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/f=os%3AUbuntu-24\.04/);
+  assert.match(await page.locator(".chips").innerText(), /os:Ubuntu-24\.04/);
+  await page.locator(".columns-pick summary").click();
+  await page.locator(".columns-pick input[value=cpu]").check();
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.waitForURL(/c=cpu/);
+  assert.ok(await page.getByRole("columnheader", { name: "cpu" }).isVisible());
+  await page.locator(".chips a").first().click();
+  await page.waitForURL((url) => !url.search.includes("f="));
+  await page.keyboard.press("g");
+  await page.keyboard.press("k");
+  await page.waitForURL("**/tasklist");
+  await page.goto("/tasklist?f=pool:default");
+  await page.getByText("Cancel all…").click();
+  await page.getByRole("button", { name: /kill what runs/ }).click();
+  await page.waitForURL(/canceled=1037/);
+  assert.match(await page.locator(".note.good").innerText(), /1,037 tasks were told to stop/);
+  await page.goto("/task?id=6bd1c0de00000010");
+  await page.locator(".log-view .row-line").first().waitFor();
+  assert.deepEqual(wrong, []);
+  await made.close();
+});

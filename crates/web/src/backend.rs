@@ -19,6 +19,18 @@ pub trait Backend: Send + Sync + 'static {
         variables: Value,
     ) -> Result<Value, Vec<GraphError>>;
 
+    /// Whether there is a door for Swarming's clients and bots.
+    fn has_swarming(&self) -> bool;
+
+    /// Runs a call of that door with the caller's rights. `method` is as on the wire, such as `swarming.v2.Tasks/GetResult`;
+    /// request and answer are pRPC's JSON.
+    async fn swarming(
+        &self,
+        caller: &Caller,
+        method: &str,
+        request: Value,
+    ) -> Result<Value, GraphError>;
+
     /// Rings when something that the topic names has changed; the page then asks again.
     fn changes(&self, caller: &Caller, topic: Topic) -> BoxStream<'static, ()>;
 
@@ -70,6 +82,8 @@ pub enum Topic {
     /// A job's log has grown or was closed.
     Log(u64),
     Campaign(String),
+    /// Bots and tasks: always something has.
+    Swarming,
 }
 
 impl Topic {
@@ -77,6 +91,9 @@ impl Topic {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text == "everything" {
             return Some(Self::Everything);
+        }
+        if text == "swarming" {
+            return Some(Self::Swarming);
         }
         let (kind, of) = text.split_once(':')?;
         match kind {
@@ -91,6 +108,7 @@ impl Topic {
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Everything => "everything".to_owned(),
+            Self::Swarming => "swarming".to_owned(),
             Self::Execution(number) => format!("execution:{number}"),
             Self::Job(number) => format!("job:{number}"),
             Self::Log(number) => format!("log:{number}"),
@@ -108,7 +126,7 @@ pub struct LogPiece {
     pub growing: bool,
 }
 
-/// An error as GraphQL says it.
+/// An error as GraphQL says it; those of other calls are put into the same words.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct GraphError {
     pub message: String,

@@ -1,5 +1,7 @@
 //! One request of a person: who asks, where, with which parameters; how a page asks its query and becomes an answer.
 
+use std::sync::Mutex;
+
 use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use base64::Engine;
@@ -67,6 +69,10 @@ pub(crate) struct Cx {
     pub theme: Option<&'static str>,
     /// Only what may have changed is wanted, not the frame around it.
     pub fragment: bool,
+    /// How the browser reaches this server, such as `https://phalanx.example.com`.
+    pub origin: String,
+    /// Calls of Swarming that the page has made so far.
+    calls: Mutex<Vec<(&'static str, Value)>>,
 }
 
 impl FromRequestParts<Door> for Cx {
@@ -86,6 +92,8 @@ impl FromRequestParts<Door> for Cx {
             params: Fields::parse(parts.uri.query().unwrap_or_default().as_bytes()),
             theme: session::theme_of(&parts.headers),
             fragment: parts.headers.contains_key("x-fragment"),
+            origin: session::origin(parts),
+            calls: Mutex::default(),
         })
     }
 }
@@ -121,6 +129,32 @@ impl Cx {
         })
     }
 
+    /// Runs a call of Swarming, or answers with the page that says why not.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        request: Value,
+    ) -> Result<T, Refusal> {
+        let answer = self.try_call(method, request).await;
+        answer.map_err(|error| failure::errors(self, &[error]).into())
+    }
+
+    /// Runs a call of Swarming whose error the page wants to show in place.
+    pub async fn try_call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        request: Value,
+    ) -> Result<T, GraphError> {
+        if let Ok(mut calls) = self.calls.lock() {
+            calls.push((method, request.clone()));
+        }
+        let data = self.door.backend.swarming(&self.caller, method, request).await?;
+        serde_json::from_value(data).map_err(|error| GraphError {
+            message: format!("the answer of `{method}` is not what this page expects: {error}"),
+            ..GraphError::default()
+        })
+    }
+
     pub fn may_write(&self) -> bool {
         self.caller.role >= Role::User
     }
@@ -130,6 +164,11 @@ impl Cx {
     }
 
     pub fn page_with(&self, status: StatusCode, page: &Page, body: Markup) -> Response {
+        let asked = self.params.get("view") == Some("query");
+        let calls = self.calls.lock().map(|mut calls| std::mem::take(&mut *calls));
+        if let Some(calls) = calls.ok().filter(|calls| asked && !calls.is_empty()) {
+            return failure::calls(self, &calls);
+        }
         let html = match self.fragment {
             true => layout::fragment(page, body),
             false => layout::frame(self, page, body),

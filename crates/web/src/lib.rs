@@ -1,5 +1,5 @@
-//! The people's door: pages rendered on the server, each of one GraphQL query that the wiring runs with the caller's rights
-//! ([`Backend`]). So the pages can show nothing that the API cannot. It must not know the engine, the store, or who answers.
+//! The people's door: pages rendered on the server, each of one GraphQL query, or of a few calls of Swarming's, that the wiring
+//! runs with the caller's rights ([`Backend`]). So the pages can show nothing that the API cannot. It must not know the engine, the store, or who answers.
 
 mod assets;
 mod backend;
@@ -76,6 +76,16 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/settings", get(settings::show))
         .route("/settings/tokens", post(settings::create_token))
         .route("/settings/secrets", post(settings::set_secret))
+        .route("/botlist", get(swarming::botlist::list))
+        .route("/bot", get(swarming::bot::show))
+        .route("/tasklist", get(swarming::tasklist::list))
+        .route("/task", get(swarming::task::show))
+        .route("/restricted/bots", get(swarming::old::bots))
+        .route("/restricted/bot/{id}", get(swarming::old::bot))
+        .route("/user/tasks", get(swarming::old::tasks))
+        .route("/user/task/{id}", get(swarming::old::task))
+        .route("/tasks/{id}", get(swarming::old::task))
+        .route("/do/swarming/{operation}", post(swarming::act::act))
         .route("/do/{operation}", post(operations::act))
         .route("/live", get(live::stream))
         .route("/login", get(session::login_page).post(session::login))

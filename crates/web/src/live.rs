@@ -15,7 +15,7 @@ pub(crate) async fn stream(cx: Cx) -> Response {
     let Some(topic) = cx.params.get("topic").and_then(Topic::parse) else {
         return (
             StatusCode::BAD_REQUEST,
-            "topic is everything, or execution:, job:, log: or campaign: and which\n",
+            "topic is everything, swarming, or execution:, job:, log: or campaign: and which\n",
         )
             .into_response();
     };

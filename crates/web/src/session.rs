@@ -115,6 +115,14 @@ fn over_tls(parts: &Parts) -> bool {
     parts.extensions.get::<OverTls>().is_some() || forwarded.is_some_and(|proto| proto == "https")
 }
 
+/// How the browser reaches this server.
+pub(crate) fn origin(parts: &Parts) -> String {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
+    let scheme = if over_tls(parts) { "https" } else { "http" };
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
+}
+
 fn set_cookie(response: &mut Response, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         response.headers_mut().append(header::SET_COOKIE, value);

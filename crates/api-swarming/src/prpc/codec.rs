@@ -12,7 +12,7 @@ use super::Status;
 use crate::proto::DESCRIPTORS;
 
 /// Keeps a browser from running the JSON as a script of another page's.
-const JSON_PREFIX: &[u8] = b")]}'\n";
+pub(super) const JSON_PREFIX: &[u8] = b")]}'\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {

@@ -39,6 +39,10 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    pub fn of_json(request: &serde_json::Value) -> Self {
+        Self { codec: Codec::Json, body: request.to_string().into() }
+    }
+
     pub fn decode<T: Message + Name + Default>(&self) -> Result<T, Status> {
         self.codec.decode(&self.body)
     }
@@ -47,11 +51,21 @@ impl Incoming {
 /// The answer of a call, in the codec that was asked for.
 pub struct Outgoing(Vec<u8>);
 
+impl Outgoing {
+    /// Of an answer that was asked for in JSON.
+    pub fn json(&self) -> Result<serde_json::Value, Status> {
+        let text = self.0.strip_prefix(codec::JSON_PREFIX).unwrap_or(&self.0);
+        serde_json::from_slice(text).map_err(|error| Status::internal(&error))
+    }
+}
+
 /// How to write an answer.
 #[derive(Clone, Copy)]
 pub struct Writer(Codec);
 
 impl Writer {
+    pub const JSON: Self = Self(Codec::Json);
+
     pub fn write<T: Message + Name>(self, message: &T) -> Outgoing {
         Outgoing(self.0.encode(message))
     }

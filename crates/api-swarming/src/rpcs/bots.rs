@@ -25,7 +25,7 @@ use crate::validate::requests::{self, TimeRange};
 use crate::validate::text::quote;
 use crate::validate::{Filter, TaskId};
 
-const LIST: &str = "swarming.pools.listBots";
+pub(super) const LIST: &str = "swarming.pools.listBots";
 
 fn pairs(dimensions: &Dimensions) -> Vec<StringListPair> {
     let pair = |(key, values): (&str, &BTreeSet<String>)| StringListPair {
@@ -39,7 +39,7 @@ fn task_id(number: u64) -> Option<TaskId> {
     i64::try_from(number).ok().and_then(TaskId::of_number)
 }
 
-fn info(seen: &Seen) -> BotInfo {
+pub(crate) fn info(seen: &Seen) -> BotInfo {
     let record = &seen.record;
     let task = record.task.as_ref().and_then(|(id, name)| Some((task_id(*id)?, name)));
     BotInfo {
@@ -233,7 +233,7 @@ pub(super) async fn list_bot_tasks(
 }
 
 /// Whether a bot has all the dimensions.
-fn matches_filter(filter: &Filter, dimensions: &Dimensions) -> bool {
+pub(crate) fn matches_filter(filter: &Filter, dimensions: &Dimensions) -> bool {
     filter.constraints().iter().all(|constraint| {
         constraint.values.iter().any(|value| dimensions.offers(&constraint.key, value))
     })
@@ -314,7 +314,7 @@ pub(super) async fn list_bots(
     })
 }
 
-fn may_list(caller: &Caller, filter: &Filter) -> Result<(), Status> {
+pub(super) fn may_list(caller: &Caller, filter: &Filter) -> Result<(), Status> {
     match filter.pools().first() {
         Some(pool) => needs(caller, Role::Viewer, LIST, &of_pool(pool)),
         None => needs(caller, Role::Viewer, LIST, ""),

@@ -1,6 +1,7 @@
 //! The calls of clients, by the names of the wire.
 
 pub(crate) mod bots;
+mod own;
 mod swarming;
 mod tasks;
 
@@ -14,12 +15,41 @@ use crate::server::{Caller, Role, Server};
 /// All services.
 pub(crate) struct Rpcs(pub Arc<Server>);
 
+/// Who calls: still to be found out, or known.
+#[derive(Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    By(&'a HeaderMap),
+    Known(&'a Caller),
+}
+
+impl Asked<'_> {
+    async fn caller(self, server: &Server) -> Result<Caller, Status> {
+        match self {
+            Self::By(headers) => server.caller(headers).await,
+            Self::Known(caller) => Ok(caller.clone()),
+        }
+    }
+}
+
 impl Methods for Rpcs {
     async fn call(
         &self,
         service: &str,
         method: &str,
         headers: &HeaderMap,
+        message: Incoming,
+        writer: Writer,
+    ) -> Result<Outgoing, Status> {
+        self.run(service, method, Asked::By(headers), message, writer).await
+    }
+}
+
+impl Rpcs {
+    pub async fn run(
+        &self,
+        service: &str,
+        method: &str,
+        asked: Asked<'_>,
         message: Incoming,
         writer: Writer,
     ) -> Result<Outgoing, Status> {
@@ -37,7 +67,7 @@ impl Methods for Rpcs {
             };
         }
         match service {
-            "swarming.v2.Tasks" => methods!(self.0.caller(headers).await?,
+            "swarming.v2.Tasks" => methods!(asked.caller(&self.0).await?,
                 "GetResult" => tasks::get_result,
                 "BatchGetResult" => tasks::batch_get_result,
                 "GetRequest" => tasks::get_request,
@@ -50,7 +80,7 @@ impl Methods for Rpcs {
                 "CancelTasks" => tasks::cancel_tasks,
                 "CountTasks" => tasks::count_tasks,
             ),
-            "swarming.v2.Bots" => methods!(self.0.caller(headers).await?,
+            "swarming.v2.Bots" => methods!(asked.caller(&self.0).await?,
                 "GetBot" => bots::get_bot,
                 "DeleteBot" => bots::delete_bot,
                 "ListBotEvents" => bots::list_bot_events,
@@ -60,10 +90,17 @@ impl Methods for Rpcs {
                 "CountBots" => bots::count_bots,
                 "GetBotDimensions" => bots::get_bot_dimensions,
             ),
-            "swarming.v2.Swarming" => methods!(self.0.caller(headers).await?,
+            "swarming.v2.Swarming" => methods!(asked.caller(&self.0).await?,
                 "GetDetails" => swarming::get_details,
                 "GetToken" => swarming::get_token,
                 "GetPermissions" => swarming::get_permissions,
+            ),
+            "phalanx.Swarming" => methods!(asked.caller(&self.0).await?,
+                "WhyPending" => own::why_pending,
+                "SearchBots" => own::search_bots,
+                "GetStanding" => own::get_standing,
+                "SetDrain" => own::set_drain,
+                "FindOutput" => own::find_output,
             ),
             _ => Err(no_service(service)),
         }

@@ -23,7 +23,7 @@ use crate::validate::requests::{self, TaskSearch};
 use crate::validate::{TaskId, new_task as check};
 
 /// A task that the caller may do this with. Who asked for a task may see it and cancel it.
-fn task(
+pub(super) fn task(
     server: &Server,
     caller: &Caller,
     text: &str,

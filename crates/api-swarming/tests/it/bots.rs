@@ -261,6 +261,7 @@ async fn upstreams_pages_are_served_where_there_is_a_copy() {
     }
     let moved = ground.get("/restricted/bot/a&b").await;
     assert_eq!(moved.headers["location"], "/bot?id=a%26b");
+    assert_eq!(ground.get("/tasks/6b1").await.headers["location"], "/task?id=6b1");
     assert_eq!(ground.get("/auth/openid/state").await.json()["email"], "anyone@localhost");
     let without = Ground::new().await;
     assert!(!without.door.serves("/botlist"));

@@ -3,5 +3,6 @@
 mod bots;
 mod ground;
 mod house;
+mod own;
 mod tasks;
 mod validation;

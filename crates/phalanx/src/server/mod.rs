@@ -151,7 +151,8 @@ pub async fn start(
         local_paths: loopback,
         service,
     }));
-    let pages = web::router(Arc::new(pages::Pages { graphql: graphql.clone() }));
+    let of_pages = pages::Pages { graphql: graphql.clone(), swarming: swarming.clone() };
+    let pages = web::router(Arc::new(of_pages));
     let rest = rest.merge(api_graphql::router(graphql.clone())).merge(pages);
     let hosts = accept::Hosts::new(section, address);
     let metrics = metrics::Metrics::new(dispatcher.clone(), swarming.clone(), chaos.clone());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_graphql::Request;
+use api_swarming::prpc::Code;
 use async_trait::async_trait;
 use campaign::service::{Changed, Service};
 use campaign::site;
@@ -11,15 +12,18 @@ use dispatcher::LogRead;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use model::{AttemptNumber, GroupId, JobId};
-use serde_json::Value;
+use serde_json::{Value, json};
 use web::{Backend, Caller, GraphError, LogPiece, Role, Topic};
 
 pub struct Pages {
     pub graphql: Arc<api_graphql::Door>,
+    pub swarming: api_swarming::Door,
 }
 
 /// How often it is looked whether a log has grown.
 const PAUSE: Duration = Duration::from_millis(300);
+/// How often pages of bots and tasks look again. Thousands of bots change all the time; what rings for each would ring always.
+const SWARMING_PAUSE: Duration = Duration::from_secs(5);
 
 impl Pages {
     fn service(&self) -> &Arc<Service> {
@@ -32,6 +36,19 @@ fn role(role: site::Role) -> Role {
         site::Role::Reader => Role::Reader,
         site::Role::User => Role::User,
         site::Role::Admin => Role::Admin,
+    }
+}
+
+fn code(code: Code) -> &'static str {
+    match code {
+        Code::NotFound => "NOT_FOUND",
+        Code::PermissionDenied | Code::Unauthenticated => "FORBIDDEN",
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::AlreadyExists
+        | Code::ResourceExhausted => "BAD_INPUT",
+        _ => "INTERNAL",
     }
 }
 
@@ -69,14 +86,41 @@ impl Backend for Pages {
         response.data.into_json().map_err(|_| failed("the answer cannot be read"))
     }
 
+    fn has_swarming(&self) -> bool {
+        self.swarming.is_on()
+    }
+
+    async fn swarming(
+        &self,
+        caller: &Caller,
+        method: &str,
+        request: Value,
+    ) -> Result<Value, GraphError> {
+        let failed = |code: &str, message: String| GraphError {
+            message,
+            extensions: json!({ "code": code }),
+            ..GraphError::default()
+        };
+        // Its rights may have changed since the page was opened.
+        let known = super::swarming::caller(&self.graphql, caller.token()).await;
+        let known = known
+            .ok_or_else(|| failed("FORBIDDEN", "the token opens nothing any more".to_owned()))?;
+        let answer = self.swarming.call(&known, method, &request).await;
+        answer.map_err(|status| failed(code(status.code), status.message))
+    }
+
     fn changes(&self, _: &Caller, topic: Topic) -> BoxStream<'static, ()> {
         let service = self.service().clone();
         if let Topic::Log(job) = topic {
             return log_rings(service, JobId(job)).boxed();
         }
+        if topic == Topic::Swarming {
+            let ring = || tokio::time::sleep(SWARMING_PAUSE);
+            return stream::unfold((), move |()| async move { Some((ring().await, ())) }).boxed();
+        }
         let rings = stream::once(async move {
             let wanted = match topic {
-                Topic::Everything | Topic::Log(_) => None,
+                Topic::Everything | Topic::Log(_) | Topic::Swarming => None,
                 Topic::Execution(number) => Some(Changed::Execution(GroupId(number))),
                 Topic::Job(job) => {
                     let view =

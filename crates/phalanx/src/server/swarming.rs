@@ -111,7 +111,7 @@ fn parked_polls_max() -> usize {
     super::accept::connections_max() * 4 / 5
 }
 
-async fn caller(graphql: &api_graphql::Door, token: &str) -> Option<Caller> {
+pub(super) async fn caller(graphql: &api_graphql::Door, token: &str) -> Option<Caller> {
     let caller = graphql.caller(token).await.ok()??;
     let role = match caller.role {
         campaign::site::Role::Admin => Role::Admin,

@@ -72,3 +72,21 @@ fn a_runner_of_ours_serves_a_pool_that_it_names() {
     assert_eq!(result(&url, &id)["state"], "CLIENT_ERROR");
     assert_eq!(call(&url, "Tasks/GetResult", &json!({"taskId": waiting}))["state"], "PENDING");
 }
+
+#[test]
+fn the_pages_say_why_a_task_waits() {
+    let place = Place::new();
+    let (_server, url) = place.server(&[]);
+    let id = trigger(&url, "lab", json!({"command": ["true"]}));
+    let token = std::fs::read_to_string(place.path("data").join("token")).unwrap();
+    let session = format!("Cookie: phalanx_session={}\r\n", token.trim());
+    let get = |path: &str| {
+        let (status, text) = request(&url, "GET", path, &session, "").unwrap();
+        assert_eq!(status, 200, "{path}: {text}");
+        text
+    };
+    let page = get(&format!("/task?id={id}"));
+    assert!(page.contains("No living bot has pool:lab; the task expires in "), "{page}");
+    assert!(get("/tasklist?f=pool:lab").contains(&format!("/task?id={id}")));
+    assert!(get("/botlist").contains("No bot is here."));
+}

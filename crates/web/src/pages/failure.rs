@@ -22,6 +22,19 @@ pub(crate) fn query(cx: &Cx, query: &str, variables: &Value) -> Response {
     cx.page(&Page::new("Query"), body)
 }
 
+/// The calls of a page about bots or tasks.
+pub(crate) fn calls(cx: &Cx, calls: &[(&str, Value)]) -> Response {
+    let body = html! {
+        (title(&[], html! { "The calls of this page" }, html! { "This page shows the answers to these calls, asked with your rights. You can ask the same of the API." },
+            html! { a.button href=(cx.with(&[("view", "")])) { "Back to the page" } }))
+        @for (method, request) in calls {
+            @let request = serde_json::to_string_pretty(request).unwrap_or_default();
+            section.card { h2 { "POST /prpc/" (method) } (copy(&request, "Copy")) pre.text tabindex="0" { (shown(&request)) } }
+        }
+    };
+    cx.page(&Page::new("Calls"), body)
+}
+
 pub(crate) fn errors(cx: &Cx, errors: &[GraphError]) -> Response {
     let (status, head) = match errors.first().map_or("INTERNAL", GraphError::code) {
         "NOT_FOUND" => (StatusCode::NOT_FOUND, "There is no such thing"),

@@ -25,3 +25,4 @@ pub(crate) mod runners;
 pub(crate) mod saved_searches;
 pub(crate) mod search;
 pub(crate) mod settings;
+pub(crate) mod swarming;

@@ -48,6 +48,10 @@ const PLACES: &[(&str, &str, &str, &str)] = &[
     ("/settings", "settings", "Settings", "t"),
 ];
 
+/// Where there is a door for Swarming.
+const SWARMING_PLACES: &[(&str, &str, &str, &str)] =
+    &[("/botlist", "bot", "Bots", "m"), ("/tasklist", "task", "Tasks", "k")];
+
 /// What the tab says.
 fn page_title(title: &str) -> Markup {
     html! { title { (flat(title)) " · Phalanx" } }
@@ -83,11 +87,21 @@ fn wordmark() -> Markup {
     }
 }
 
-fn places(path: &str) -> Markup {
-    let here = |at: &str| if at == "/" { path == "/" } else { path.starts_with(at) };
+fn places(cx: &Cx) -> Markup {
+    let path = cx.path.as_str();
+    // One bot is in the list of bots.
+    let list = match path {
+        "/bot" => "/botlist",
+        "/task" => "/tasklist",
+        path => path,
+    };
+    let here = |at: &str| if at == "/" { path == "/" } else { list.starts_with(at) };
+    let swarming = if cx.door.backend.has_swarming() { SWARMING_PLACES } else { &[] };
+    let (last, first) = PLACES.split_last().unwrap_or((&PLACES[0], &[]));
+    let places = first.iter().chain(swarming).chain([last]);
     html! {
         ul {
-            @for (address, name, word, key) in PLACES {
+            @for (address, name, word, key) in places {
                 li {
                     a href=(address) aria-current=[here(address).then_some("page")] data-go=(key) {
                         (icon(name)) span { (word) }
@@ -126,9 +140,9 @@ pub(crate) fn frame(cx: &Cx, page: &Page, body: Markup) -> Markup {
                         (form(cx, "/logout", html! { button.quiet { "Log out" } }))
                     }
                 }
-                details.menu { summary { "Menu" } nav aria-label="Menu" { (places(&cx.path)) } }
+                details.menu { summary { "Menu" } nav aria-label="Menu" { (places(cx)) } }
                 div.body {
-                    nav.side aria-label="Main" { (places(&cx.path)) }
+                    nav.side aria-label="Main" { (places(cx)) }
                     main id="main" tabindex="-1" { (body) }
                 }
                 footer {

@@ -8,7 +8,17 @@ use crate::fixture::Fixture;
 #[tokio::test]
 async fn no_page_without_a_session() {
     let stranger = Browser::new(&Fixture::new()).with_token(None);
-    for page in ["/", "/executions/7", "/jobs/1", "/settings", "/search?q=x"] {
+    for page in [
+        "/",
+        "/executions/7",
+        "/jobs/1",
+        "/settings",
+        "/search?q=x",
+        "/botlist",
+        "/bot?id=b",
+        "/tasklist",
+        "/task?id=1",
+    ] {
         let answer = stranger.get(page).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{page}");
         assert!(answer.header("location").starts_with("/login"), "{page}");
@@ -22,10 +32,12 @@ async fn no_page_without_a_session() {
             .await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     }
-    assert_eq!(
-        stranger.send(Request::post("/do/cancelActionJob"), String::new()).await.status,
-        StatusCode::UNAUTHORIZED
-    );
+    for operation in ["/do/cancelActionJob", "/do/swarming/terminate"] {
+        assert_eq!(
+            stranger.send(Request::post(operation), String::new()).await.status,
+            StatusCode::UNAUTHORIZED
+        );
+    }
 }
 
 #[tokio::test]

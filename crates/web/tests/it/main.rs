@@ -8,6 +8,7 @@ mod forms;
 mod logs;
 mod pages;
 mod queries;
+mod swarming;
 
 use std::sync::Arc;
 

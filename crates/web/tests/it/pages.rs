@@ -48,10 +48,32 @@ const PAGES: &[&str] = &[
     "/settings",
 ];
 
+/// Those of several calls.
+const SWARMING_PAGES: &[&str] = &[
+    "/botlist",
+    "/botlist?c=id&c=os&c=nothing&f=os:Ubuntu-24.04&f=eu&s=os&d=desc&after=100&at=100",
+    "/bot",
+    "/bot?id=bot-eu-1",
+    "/bot?id=bot-eu-2&tab=events",
+    "/bot?id=bot-eu-3&tab=state",
+    "/bot?id=bot-eu-4",
+    "/tasklist",
+    "/tasklist?f=pool-tag:default&f=state:RUNNING&c=name&c=os-tag&s=name&canceled=7&h=1",
+    "/task",
+    "/task?id=6bd1c0de00000000",
+    "/task?id=6bd1c0de00000010",
+    "/task?id=6bd1c0de00000020",
+    "/task?id=6bd1c0de00000030",
+    "/task?id=6bd1c0de00000040",
+    "/task?id=6bd1c0de00000050",
+    "/task?id=6bd1c0de00000070",
+    "/task?id=6bd1c0de000000a0",
+];
+
 #[tokio::test]
 async fn every_page_is_there_with_its_headers() {
     let browser = Browser::new(&Fixture::new());
-    for page in PAGES {
+    for page in PAGES.iter().chain(SWARMING_PAGES) {
         let answer = browser.get(page).await;
         assert_eq!(answer.status, StatusCode::OK, "{page}: {}", answer.text());
         let policy = answer.header("content-security-policy");
@@ -90,7 +112,7 @@ fn markup_of_others(text: &str) -> Option<&'static str> {
 #[tokio::test]
 async fn nothing_of_others_is_markup() {
     let browser = Browser::new(&Fixture::hostile());
-    for page in PAGES {
+    for page in PAGES.iter().chain(SWARMING_PAGES) {
         let answer = browser.get(page).await;
         assert_eq!(answer.status, StatusCode::OK, "{page}");
         let text = answer.text();
@@ -125,6 +147,15 @@ async fn what_was_typed_is_not_markup_either() {
             "/login?next=/",
             "/executions?after=1&at=",
             "/actions/new?text=",
+            "/botlist?f=",
+            "/botlist?c=",
+            "/botlist?s=",
+            "/bot?id=",
+            "/tasklist?f=",
+            "/tasklist?f=state:",
+            "/tasklist?c=",
+            "/tasklist?h=",
+            "/tasklist?canceled=",
         ] {
             let answer = browser.get(&format!("{page}{typed}")).await;
             for markup in ["<script>window", "<img src=x", "<svg onload", "href=\"javascript:"] {
@@ -204,6 +235,8 @@ async fn what_is_not_there() {
         "/repositories/none",
         "/saved-searches/none",
         "/no/such/page",
+        "/bot?id=none",
+        "/task?id=none",
         "/jobs/404/log/raw",
     ] {
         let answer = browser.get(page).await;
@@ -226,6 +259,8 @@ async fn empty_lists_say_what_to_do() {
         "/repositories",
         "/code-hosts",
         "/runners",
+        "/botlist",
+        "/tasklist",
         "/search?q=nothing",
     ] {
         let text = browser.get(page).await.text();
