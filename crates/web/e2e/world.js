@@ -55,6 +55,7 @@ export const PAGES = {
   "search-help": "/search",
   settings: "/settings",
   botlist: "/botlist",
+  fleet: "/fleet",
   "botlist-filtered": "/botlist?f=os:Ubuntu-24.04&f=status:quarantined&c=id&c=status&c=os&c=cpu&s=os&d=desc",
   bot: "/bot?id=bot-eu-1",
   "bot-events": "/bot?id=bot-eu-2&tab=events",

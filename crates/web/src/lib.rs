@@ -78,6 +78,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/settings/secrets", post(settings::set_secret))
         .route("/botlist", get(swarming::botlist::list))
         .route("/bot", get(swarming::bot::show))
+        .route("/fleet", get(swarming::fleet::show))
         .route("/tasklist", get(swarming::tasklist::list))
         .route("/task", get(swarming::task::show))
         .route("/restricted/bots", get(swarming::old::bots))

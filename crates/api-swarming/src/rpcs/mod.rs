@@ -100,6 +100,7 @@ impl Rpcs {
                 "SearchBots" => own::search_bots,
                 "GetStanding" => own::get_standing,
                 "SetDrain" => own::set_drain,
+                "GetHistory" => own::get_history,
                 "FindOutput" => own::find_output,
             ),
             _ => Err(no_service(service)),

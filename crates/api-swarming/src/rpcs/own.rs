@@ -9,11 +9,13 @@ use super::bots::{LIST, may_list};
 use super::tasks::task;
 use super::{needs, of_bot};
 use crate::proto::own::{
-    FindOutputRequest, FindOutputResponse, GetStandingRequest, SearchBotsRequest,
-    SearchBotsResponse, SetDrainRequest, StandingResponse, WhyPendingRequest, WhyPendingResponse,
+    FindOutputRequest, FindOutputResponse, GetHistoryRequest, GetHistoryResponse,
+    GetStandingRequest, SearchBotsRequest, SearchBotsResponse, SetDrainRequest, StandingResponse,
+    WhyPendingRequest, WhyPendingResponse,
 };
 use crate::prpc::{Code, Status};
 use crate::search::{self, Search};
+use crate::series;
 use crate::server::{Caller, Role, Server};
 use crate::tasks::hand;
 use crate::validate::bot_requests;
@@ -82,6 +84,17 @@ pub(super) async fn set_drain(
             Err(Status::new(Code::FailedPrecondition, why))
         }
     }
+}
+
+pub(super) async fn get_history(
+    server: &Arc<Server>,
+    caller: &Caller,
+    request: GetHistoryRequest,
+) -> Result<GetHistoryResponse, Status> {
+    needs(caller, Role::Viewer, LIST, "")?;
+    let asked = series::Asked::read(&request)?;
+    let server = server.clone();
+    aside(move || series::history(&server, &asked)).await
 }
 
 pub(super) async fn find_output(

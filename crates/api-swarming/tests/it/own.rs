@@ -203,3 +203,28 @@ async fn rights_hold_for_calls_of_our_own() {
         assert_eq!(reply.code(), code, "{token:?} {method}: {}", reply.text());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_ends_with_how_things_stand_now() {
+    let ground = Ground::new().await;
+    let _bot = Bot::connect(&ground, "b1").await;
+    ground.trigger(|_| {}).await;
+    let call = |request: Value| {
+        let ground = &ground;
+        async move { ground.call("phalanx.Swarming/GetHistory", &request).await }
+    };
+    let reply = call(json!({})).await;
+    let text = reply.text();
+    let history: Value = serde_json::from_str(text.strip_prefix(")]}'\n").unwrap()).unwrap();
+    let points = history["points"].as_array().unwrap();
+    assert_eq!(points.len(), 1, "nothing was noted yet: {history}");
+    assert_eq!((&points[0]["queued"], &points[0]["idle"]), (&json!(1), &json!(1)));
+    for (request, why) in [
+        (json!({"limit": 5000}), "limit 5000 is not between 1 and 1000"),
+        (json!({"start": "2020-01-02T00:00:00Z", "end": "2020-01-01T00:00:00Z"}), "before its end"),
+    ] {
+        let reply = call(request).await;
+        assert_eq!(reply.code(), 3);
+        assert!(reply.text().contains(why), "{}", reply.text());
+    }
+}

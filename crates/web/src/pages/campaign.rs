@@ -10,7 +10,7 @@ use crate::backend::Topic;
 use crate::cx::{Answer, Cx, encoded};
 use crate::pages::campaigns::{Totals, bar, parts};
 use crate::types::{ChangesetCounts, Connection, DiffStat, Named, User};
-use crate::view::burndown::burndown;
+use crate::view::chart::{Chart, Layer};
 use crate::view::form::{Line, Sent, check, form, grave, operation, pairs, select};
 use crate::view::icon::icon;
 use crate::view::layout::{Page, title};
@@ -326,4 +326,32 @@ fn bulk(all: &[Bulk]) -> Markup {
             }
         }
     }
+}
+
+const LAYERS: &[Layer<ChangesetCounts>] = &[
+    Layer { class: "merged", word: "Merged", number: |day| day.merged },
+    Layer { class: "approved", word: "Open, approved", number: |day| day.open_approved },
+    Layer { class: "pending", word: "Open, waiting for review", number: |day| day.open_pending },
+    Layer {
+        class: "changes",
+        word: "Open, changes requested",
+        number: |day| day.open_changes_requested,
+    },
+    Layer { class: "closed", word: "Closed", number: |day| day.closed },
+];
+
+/// How the changesets went over time.
+fn burndown(days: &[ChangesetCounts]) -> Markup {
+    let when = |at: Timestamp| at.strftime("%b %-d").to_string();
+    let Some(last) = days.last() else {
+        return html! { p.dim { "No changesets yet." } };
+    };
+    let said = format!(
+        "{} of {} changesets merged on {}; the table below has every day.",
+        last.merged,
+        last.total,
+        when(last.date)
+    );
+    let words = ("Day", "Changesets over time");
+    Chart { points: days, at: |day| day.date, layers: LAYERS, when, words, said }.draw()
 }

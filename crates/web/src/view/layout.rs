@@ -91,7 +91,7 @@ fn places(cx: &Cx) -> Markup {
     let path = cx.path.as_str();
     // One bot is in the list of bots.
     let list = match path {
-        "/bot" => "/botlist",
+        "/bot" | "/fleet" => "/botlist",
         "/task" => "/tasklist",
         path => path,
     };

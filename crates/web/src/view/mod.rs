@@ -1,6 +1,6 @@
 //! The parts that pages are made of. They know no query and no backend.
 
-pub(crate) mod burndown;
+pub(crate) mod chart;
 pub(crate) mod diff;
 pub(crate) mod diff_words;
 pub(crate) mod form;

@@ -52,6 +52,8 @@ const PAGES: &[&str] = &[
 const SWARMING_PAGES: &[&str] = &[
     "/botlist",
     "/botlist?c=id&c=os&c=nothing&f=os:Ubuntu-24.04&f=eu&s=os&d=desc&after=100&at=100",
+    "/fleet",
+    "/fleet?h=168",
     "/bot",
     "/bot?id=bot-eu-1",
     "/bot?id=bot-eu-2&tab=events",
@@ -260,6 +262,7 @@ async fn empty_lists_say_what_to_do() {
         "/code-hosts",
         "/runners",
         "/botlist",
+        "/fleet",
         "/tasklist",
         "/search?q=nothing",
     ] {

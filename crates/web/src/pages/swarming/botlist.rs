@@ -88,7 +88,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
         end_cursor: Some(found.cursor.clone()),
     };
     let body = html! {
-        (title(&[], html! { "Bots" }, html! { "Machines that run tasks." }, html! {}))
+        (title(&[], html! { "Bots" }, html! { "Machines that run tasks." }, html! { a.button href="/fleet" { "Over time" } }))
         (counts(&cx, &filters, &found.counts))
         div.bar-row {
             (filter::bar(&cx, &filters, "os:Ubuntu-24.04, or a part of a bot's id", &known.bots_dimensions))

@@ -5,6 +5,7 @@ pub(crate) mod act;
 pub(crate) mod bot;
 pub(crate) mod botlist;
 mod filter;
+pub(crate) mod fleet;
 pub(crate) mod old;
 mod output;
 mod request;

@@ -117,7 +117,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     };
     let canceled = cx.params.get("canceled").and_then(|number| number.parse::<u32>().ok());
     let body = html! {
-        (title(&[], html! { "Tasks" }, html! { "Newest first, of " (said(&range)) "." }, html! { @if cx.may_write() { (mass_cancel(&cx, &range, &tags, &counts)) } }))
+        (title(&[], html! { "Tasks" }, html! { "Newest first, of " (said(&range)) "." }, html! { a.button href="/fleet" { "Over time" } @if cx.may_write() { (mass_cancel(&cx, &range, &tags, &counts)) } }))
         @if let Some(number) = canceled { p.note.good role="status" { (icon("check")) span { (counted(number, "task was", "tasks were")) " told to stop." } } }
         nav.filters aria-label="State" data-live id="counts" {
             @for (of, number) in &counts {

@@ -35,6 +35,18 @@ messages! {
     }
     BotPage { items: Vec<Bot>, cursor: String, matched: i64, counts: BotStates, draining: Vec<String>, standings: Vec<String>, }
     BotStates { all: i64, alive: i64, idle: i64, busy: i64, quarantined: i64, maintenance: i64, draining: i64, dead: i64, }
+    History { points: Vec<Moment>, }
+    /// How fleet and queue stood at one moment.
+    Moment {
+        at: Option<Timestamp>,
+        queued: i64,
+        running: i64,
+        idle: i64,
+        busy: i64,
+        quarantined: i64,
+        maintenance: i64,
+        dead: i64,
+    }
     BotEvent {
         ts: Option<Timestamp>,
         event_type: String,
