@@ -1,10 +1,10 @@
 //! What keeps the fleet in order: it looks at what is, and may run at any time, twice, after any crash.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::ops::LoseOp;
-use fleet::{Health, Update};
+use fleet::{Health, Seen, Update};
 use model::WallMs;
 
 use crate::server::{Server, now};
@@ -21,7 +21,7 @@ const EVENTS_MS: u64 = 28 * 24 * 60 * 60 * 1000;
 /// Events that are dropped at once, so that nobody waits for the database.
 const PRUNED: usize = 1000;
 /// The same of tasks, of which each has a dozen rows.
-const DELETED: usize = 200;
+const DELETED: usize = 50;
 /// How often it is noted how fleet and queue stand, and how long all of that is kept.
 const SAMPLE: Duration = Duration::from_secs(60);
 const SAMPLES_MS: u64 = 2 * 24 * 60 * 60 * 1000;
@@ -54,14 +54,17 @@ pub(crate) async fn delete_old(server: &Arc<Server>) {
     let day_ms = 24 * 60 * 60 * 1000;
     let keep_ms = u64::from(server.config().ours.keep_days) * day_ms;
     let oldest = WallMs(now().0.saturating_sub(keep_ms));
-    for seen in server.fleet.after(None) {
-        if seen.record.dead && seen.last_seen < oldest {
+    let is_old = |seen: &Seen| seen.record.dead && seen.last_seen < oldest;
+    for seen in server.fleet.after(None).iter().filter(|seen| is_old(seen)) {
+        let name = &seen.record.name;
+        // It may have come back while others were deleted.
+        if server.fleet.get(name).is_some_and(|seen| is_old(&seen)) {
             let why = Update {
                 message: "it was dead for too long".into(),
                 heard: false,
                 ..Update::new("bot_deleted")
             };
-            server.fleet.delete(&seen.record.name, &why, now());
+            server.delete_bot(name, &why).await;
         }
     }
     let of = server.clone();
@@ -75,10 +78,13 @@ pub(crate) async fn delete_old(server: &Arc<Server>) {
         let below = find::first_of(i64::try_from(oldest.0).unwrap_or(i64::MAX));
         let mut gone = 0;
         loop {
-            match of.house.delete_jobs(below, DELETED).map_err(of_store)? {
+            let began = Instant::now();
+            match of.house.delete_jobs(below, oldest, DELETED).map_err(of_store)? {
                 0 => return Ok(gone),
                 some => gone += some,
             }
+            // Others write, too.
+            std::thread::sleep(began.elapsed() * 4);
         }
     });
     let gone = match pruned.await {
@@ -86,11 +92,14 @@ pub(crate) async fn delete_old(server: &Arc<Server>) {
         Ok(Err((error, source))) => return tracing::warn!("failed to {error}: {source:?}"),
         Err(error) => return tracing::error!("{error}"),
     };
-    if gone == 0 {
+    if gone > 0 {
+        tracing::info!("deleted {gone} old tasks");
+    }
+    if !server.logs_may_go(gone > 0) {
         return;
     }
     match server.dispatcher.delete_unused_logs(server.house.clone()).await {
-        Ok(logs) => tracing::info!("deleted {gone} old tasks and {logs} files of output"),
+        Ok(logs) => tracing::info!("deleted {logs} files of output"),
         Err(error) => tracing::warn!("failed to {error}: {:?}", error.source),
     }
 }

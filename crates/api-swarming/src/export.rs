@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dispatcher::JobStanding;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Method, Response, StatusCode, header, request};
@@ -154,7 +155,11 @@ fn failed(status: Status) -> std::io::Error {
 }
 
 fn page(server: &Server, first: u64, before: u64, format: Format) -> Result<(Bytes, Walk), Status> {
-    let search = dispatcher::JobSearch { wire_ids: first..before, ..Default::default() };
+    let search = dispatcher::JobSearch {
+        wire_ids: first..before,
+        standings: vec![JobStanding::Finished(find::OVER)],
+        ..Default::default()
+    };
     let found = server.dispatcher.reader().search_jobs(&search, PAGE)?;
     let next = match found.last() {
         Some(last) if found.len() == PAGE => Walk::Before(*last),

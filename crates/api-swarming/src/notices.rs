@@ -14,10 +14,11 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream;
 use model::WallMs;
+use prost::Message;
 use serde_json::json;
 
+use crate::proto::stored::StoredTask;
 use crate::server::{Server, now};
-use crate::tasks::view::TaskView;
 
 /// Sends a JSON text to an address; `Err` says why it was not taken.
 pub type Post = Box<dyn Fn(String, String) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -64,39 +65,77 @@ pub(crate) async fn tell(server: &Arc<Server>) -> bool {
     noted.await.is_some() && more
 }
 
+/// An address that took nothing the last time: until then nothing else is tried there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silent {
+    until: WallMs,
+    failures: u32,
+}
+
+/// What to tell, and to whom.
+struct Letter {
+    topic: String,
+    task: String,
+    text: String,
+}
+
 async fn tell_one(server: &Arc<Server>, notice: Notice) -> Told {
     let of = server.clone();
-    let found = blocking(move || of.dispatcher.reader().job(notice.job)).await;
-    let later = || {
-        let pause_ms = FIRST_PAUSE_MS << notice.tries.min(16);
-        Told::Later(WallMs(now().0 + pause_ms.min(LONGEST_PAUSE_MS)))
-    };
-    let view = match found {
-        None => return later(),
-        // It was deleted.
+    let letter = match blocking(move || letter(&of, notice)).await {
+        // The store could not be read, which is in the log.
+        None => return Told::Later(WallMs(now().0 + FIRST_PAUSE_MS)),
         Some(None) => return Told::Done,
-        Some(Some(job)) => TaskView::of_job(server, job),
+        Some(Some(letter)) => letter,
     };
-    let Ok(view) = view else { return Told::Done };
-    let request = view.request();
-    let topic = &request.pubsub_topic;
-    let Some(url) = server.config().ours.topics.get(topic).cloned() else {
+    let Letter { topic, task, text } = letter;
+    let Some(url) = server.config().ours.topics.get(&topic).cloned() else {
         tracing::warn!(
-            "nobody is told of task {}: no address stands for the topic `{topic}` in `swarming.topics`",
-            view.id.summary()
+            "nobody is told of task {task}: no address stands for the topic `{topic}` in `swarming.topics`"
         );
         return Told::Done;
     };
-    let what = json!({"task_id": view.id.summary(), "userdata": request.pubsub_userdata});
-    let text = message(notice, topic, &what, &view.stored.pubsub_auth_token);
-    let Err(why) = (server.post)(url.clone(), text).await else { return Told::Done };
-    let id = view.id.summary();
+    if let Some(silent) = server.silent.lock().get(&url).filter(|silent| silent.until > now()) {
+        return Told::Later(silent.until);
+    }
+    let Err(why) = (server.post)(url.clone(), text).await else {
+        if server.silent.lock().remove(&url).is_some() {
+            tracing::info!("the address of the topic `{topic}` is back");
+        }
+        return Told::Done;
+    };
     if now().0.saturating_sub(notice.at.0) > GIVEN_UP_MS {
-        tracing::warn!("gave up telling `{url}` of task {id}, after a week: {why}");
+        tracing::warn!("gave up telling the topic `{topic}` of task {task}, after a week: {why}");
         return Told::Done;
     }
-    tracing::info!("could not tell `{url}` of task {id}, and will try again: {why}");
-    later()
+    // SECURITY: the address itself may hold a secret, and stays out of the log.
+    let mut silent = server.silent.lock();
+    let known = silent.entry(url).or_insert_with(|| {
+        tracing::warn!(
+            "the address of the topic `{topic}` takes nothing, and is tried again: {why}"
+        );
+        Silent { until: WallMs(0), failures: 0 }
+    });
+    // Others that were under way at the same time failed with the same pause.
+    if known.until <= now() {
+        let pause_ms = FIRST_PAUSE_MS << known.failures.min(16);
+        known.until = WallMs(now().0 + pause_ms.min(LONGEST_PAUSE_MS));
+        known.failures += 1;
+    }
+    Told::Later(known.until)
+}
+
+/// `None` when there is nothing to tell: the task was deleted, or cannot be understood.
+fn letter(server: &Server, notice: Notice) -> Result<Option<Letter>, dispatcher::StoreError> {
+    let Some(job) = server.dispatcher.reader().job(notice.job)? else { return Ok(None) };
+    let stored = StoredTask::decode(&job.job.payload[..]);
+    let stored = stored.ok().and_then(|stored| Some((stored.request?, stored.pubsub_auth_token)));
+    let Some((request, auth_token)) = stored else {
+        tracing::error!("nobody is told of job {}: what is stored of it is no task", notice.job);
+        return Ok(None);
+    };
+    let what = json!({"task_id": request.task_id, "userdata": request.pubsub_userdata});
+    let text = message(notice, &request.pubsub_topic, &what, &auth_token);
+    Ok(Some(Letter { topic: request.pubsub_topic, task: request.task_id, text }))
 }
 
 /// What a push subscription sends. Facts: PubSub's documentation, "Receive messages using Push"; luci-go

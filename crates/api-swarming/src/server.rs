@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dispatcher::{Dispatcher, House, StoreError};
 use engine::Lease;
@@ -19,7 +19,7 @@ use crate::archive::{Archive, hooks_without_cipd};
 use crate::bot::caches::CacheSizes;
 use crate::bot::manifest::Shape;
 use crate::config::{BotGroup, Config};
-use crate::notices::Post;
+use crate::notices::{Post, Silent};
 use crate::prpc::{Code, Status};
 use crate::tasks::TERMINATION_QUEUE;
 use crate::tasks::ids::TaskIds;
@@ -108,6 +108,12 @@ pub(crate) struct Server {
     pub enabled: bool,
     key: [u8; 32],
     cache_sizes: RwLock<CacheSizes>,
+    /// When output was deleted last, and whether there was a reason since then.
+    logs_deleted: Mutex<(Option<Instant>, bool)>,
+    /// Addresses that took nothing the last time.
+    pub silent: Mutex<HashMap<String, Silent>>,
+    /// Few look at everything at once, or nobody else gets anything done.
+    pub looking: Semaphore,
 }
 
 impl Server {
@@ -133,6 +139,9 @@ impl Server {
             enabled: parts.enabled,
             key: blake3::derive_key("phalanx swarming bootstrap v1", &parts.key),
             cache_sizes: RwLock::default(),
+            logs_deleted: Mutex::default(),
+            silent: Mutex::default(),
+            looking: Semaphore::new(LOOKING),
         })
     }
 
@@ -326,6 +335,25 @@ impl Server {
     fn bootstrap_mac(&self, until_ms: u64) -> String {
         let text = format!("swarming bootstrap {until_ms}");
         blake3::keyed_hash(&self.key, text.as_bytes()).to_hex().to_string()
+    }
+}
+
+/// To find what output is nobody's takes a look at every task.
+const LOGS: Duration = Duration::from_secs(24 * 60 * 60);
+/// Long looks at once.
+const LOOKING: usize = 2;
+
+impl Server {
+    /// Whether it is time to look for output of tasks that were deleted.
+    pub fn logs_may_go(&self, tasks_went: bool) -> bool {
+        let mut state = self.logs_deleted.lock();
+        let (last, reason) = &mut *state;
+        *reason |= tasks_went;
+        let due = *reason && last.is_none_or(|last| last.elapsed() >= LOGS);
+        if due {
+            *state = (Some(Instant::now()), false);
+        }
+        due
     }
 }
 

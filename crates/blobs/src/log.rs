@@ -20,7 +20,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::{AttemptNumber, JobId, limit};
 use parking_lot::{Mutex, RwLock};
@@ -90,6 +90,8 @@ pub struct Logs {
     dirty: AtomicBool,
     /// A sync failed: what is on the disk is not known any more, so no later sync may succeed (I36).
     broken: AtomicBool,
+    /// How often [`sync`](Self::sync) ended well.
+    syncs: AtomicU64,
     segment_bytes: u64,
 }
 
@@ -158,6 +160,7 @@ impl Logs {
             files: RwLock::new(BTreeMap::from([(number, file)])),
             dirty: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            syncs: AtomicU64::new(0),
             segment_bytes,
         })
     }
@@ -252,6 +255,7 @@ impl Logs {
             return Err(LogError::Io { path: self.root.clone(), source });
         }
         if !self.dirty.swap(false, Ordering::AcqRel) {
+            self.syncs.fetch_add(1, Ordering::Release);
             return Ok(());
         }
         let (files, marks) = {
@@ -272,7 +276,14 @@ impl Logs {
                 live.durable = live.durable.max(length);
             }
         }
+        drop(active);
+        self.syncs.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// Rises with each [`sync`](Self::sync): what was there before a look at it is on the disk when it is higher by two.
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Acquire)
     }
 
     /// Segments with bytes of logs that are live now, and the one that is written to.

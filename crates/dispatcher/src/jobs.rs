@@ -217,6 +217,10 @@ impl Dispatcher {
                         return Ok(None);
                     }
                     let Some(view) = reader.job(id)? else { return Ok(Some(RetryReply::Unknown)) };
+                    // A door that names its jobs has them asked for anew, and deletes them when they are old.
+                    if view.job.terms.wire_id.is_some() {
+                        return Ok(Some(RetryReply::Unknown));
+                    }
                     let JobState::Finished { .. } = view.state else {
                         return Ok(Some(RetryReply::AlreadyLive));
                     };

@@ -201,6 +201,14 @@ impl Dispatcher {
     /// Deletes log segments that hold no byte of any attempt that is known, and says how many.
     pub async fn delete_unused_logs(&self, house: Arc<dyn House>) -> Result<usize, StoreError> {
         let (mut in_use, end) = self.shared.logs.live_segments();
+        // Where live logs lie is in memory first. The writer syncs them twice a second.
+        let syncs = self.shared.logs.syncs();
+        while self.shared.logs.syncs() < syncs + 2 {
+            if self.shared.core.lock().stopping {
+                return Ok(0);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
         // An attempt that ended before that is not live, and it is in the store only when it is durable.
         self.settled().await;
         let logs = self.shared.logs.clone();

@@ -99,9 +99,14 @@ pub trait House: Send + Sync {
     /// They could not be told now; not before these times again.
     fn put_off_notices(&self, ids: &[(u64, WallMs)]) -> Result<(), StoreError>;
 
-    /// Deletes up to `limit` jobs that are over and have a wire id below this one, with all that is known of them, the oldest
-    /// first. Gives back how many.
-    fn delete_jobs(&self, below: u64, limit: usize) -> Result<usize, StoreError>;
+    /// Deletes up to `limit` jobs that were over by then and have a wire id below this one, with all that is known of them, the
+    /// oldest first. One whose result is another's stays as long as that one. Gives back how many.
+    fn delete_jobs(
+        &self,
+        below: u64,
+        ended_before: WallMs,
+        limit: usize,
+    ) -> Result<usize, StoreError>;
 
     /// Shows where the log of each attempt that is over lies: [`Extents`](blobs::Extents), encoded.
     fn each_log(&self, see: &mut dyn FnMut(&[u8])) -> Result<(), StoreError>;

@@ -34,6 +34,8 @@ pub struct SliceExplanation {
     pub unmet: Vec<String>,
     /// Runners that match, and what they do.
     pub matching: usize,
+    /// Of them, those that are known while they are silent, too.
+    pub kept: usize,
     pub busy: usize,
     pub draining: usize,
     /// Jobs of the same kind that go first, about.
@@ -94,6 +96,7 @@ impl Engine {
             serving_queue: of_queue().map(|(_, p)| p.runners.len()).sum(),
             unmet,
             matching: matching.len(),
+            kept: matching.iter().filter(|ix| self.runners[**ix].keep).count(),
             busy,
             draining,
             ahead: shape.bands.ahead_of(job.rank, id),

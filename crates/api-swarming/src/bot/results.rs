@@ -143,7 +143,7 @@ impl From<&CasStats> for proto::CasOperationStats {
 
 /// The client API has less precision.
 fn seconds(of: Option<f64>) -> f32 {
-    of.unwrap_or_default() as f32
+    of.unwrap_or_default().clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }
 
 /// Standard base64, in lines or not.

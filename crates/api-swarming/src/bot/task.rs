@@ -28,6 +28,16 @@ pub fn task_id(in_path: Option<&str>, in_body: Option<&str>) -> Result<TaskId, S
 /// Whether numbers and their combinations make sense.
 pub fn check_update(update: &TaskUpdateRequest) -> Result<(), Status> {
     let invalid = |why: String| Err(Status::invalid(why));
+    // What clients are told has 32 bits, and no word for what does not fit.
+    for (what, number) in [
+        ("cost", update.cost_usd),
+        ("duration", update.duration),
+        ("bot overhead", update.bot_overhead),
+    ] {
+        if number.is_some_and(|number| !(number as f32).is_finite()) {
+            return invalid(format!("{what} is not a number that can be stored"));
+        }
+    }
     if let Some(cost) = update.cost_usd.filter(|cost| *cost < 0.0) {
         return invalid(format!("negative cost {cost:.6}"));
     }

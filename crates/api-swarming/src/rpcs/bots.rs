@@ -124,13 +124,24 @@ pub(super) async fn delete_bot(
     needs(caller, Role::Admin, "swarming.pools.deleteBot", &of_bot(id))?;
     let runner = RunnerName::new(id);
     let update = Update::new("bot_deleted");
-    if server.fleet.delete(&runner, &update, now()).is_none() {
+    if !server.delete_bot(&runner, &update).await {
         return Err(Status::not_found(format!("{} not found", quote(id))));
     }
-    let why = "the bot was deleted".to_owned();
-    server.dispatcher.lose_runner(LoseOp { runner: hand(id), why }).await;
-    server.dispatcher.deregister(DeregisterOp { runner: hand(id) }).await;
     Ok(DeleteResponse { deleted: true })
+}
+
+impl Server {
+    /// Forgets a bot, and that it could run anything. False when it is not there.
+    pub(crate) async fn delete_bot(&self, bot: &RunnerName, update: &Update) -> bool {
+        if self.fleet.get(bot).is_none() {
+            return false;
+        }
+        // First, so that it is given nothing when it is not there any more.
+        let (runner, why) = (hand(bot.as_str()), "the bot was deleted".to_owned());
+        self.dispatcher.lose_runner(LoseOp { runner: runner.clone(), why }).await;
+        self.dispatcher.deregister(DeregisterOp { runner }).await;
+        self.fleet.delete(bot, update, now()).is_some()
+    }
 }
 
 fn within(range: &TimeRange) -> std::ops::Range<WallMs> {

@@ -8,6 +8,7 @@ mod tasks;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::runtime::Handle;
 
 use crate::prpc::{Incoming, Methods, Outgoing, Status, Writer, no_method, no_service};
 use crate::server::{Caller, Role, Server};
@@ -53,15 +54,25 @@ impl Rpcs {
         message: Incoming,
         writer: Writer,
     ) -> Result<Outgoing, Status> {
-        /// The method's name decides what is read and written.
+        /// The method's name decides what is read and written. What looks at many rows or bots does so where it keeps nobody
+        /// waiting, and few do at once.
         macro_rules! methods {
-            ($caller:expr, $($name:literal => $function:path),+ $(,)?) => {
+            ($caller:expr, $($name:literal => $function:path),+ $(,)? $(; aside: $($long:literal => $look:path),+ $(,)?)?) => {
                 match method {
                     $($name => {
                         let request = message.decode()?;
                         let answer = $function(&self.0, &$caller, request).await?;
                         Ok(writer.write(&answer))
                     })+
+                    $($($long => {
+                        let request = message.decode()?;
+                        let (server, caller) = (self.0.clone(), $caller);
+                        let _turn = self.0.looking.acquire().await;
+                        let look = move || Handle::current().block_on($look(&server, &caller, request));
+                        let answer = tokio::task::spawn_blocking(look).await;
+                        let answer = answer.map_err(|error| Status::internal(&error))??;
+                        Ok(writer.write(&answer))
+                    })+)?
                     _ => Err(no_method(service, method)),
                 }
             };
@@ -69,22 +80,24 @@ impl Rpcs {
         match service {
             "swarming.v2.Tasks" => methods!(asked.caller(&self.0).await?,
                 "GetResult" => tasks::get_result,
-                "BatchGetResult" => tasks::batch_get_result,
                 "GetRequest" => tasks::get_request,
                 "CancelTask" => tasks::cancel_task,
                 "GetStdout" => tasks::get_stdout,
                 "NewTask" => tasks::new_task,
-                "ListTasks" => tasks::list_tasks,
                 "ListTaskStates" => tasks::list_task_states,
+                "CancelTasks" => tasks::cancel_tasks;
+                aside:
+                "BatchGetResult" => tasks::batch_get_result,
+                "ListTasks" => tasks::list_tasks,
                 "ListTaskRequests" => tasks::list_task_requests,
-                "CancelTasks" => tasks::cancel_tasks,
                 "CountTasks" => tasks::count_tasks,
             ),
             "swarming.v2.Bots" => methods!(asked.caller(&self.0).await?,
                 "GetBot" => bots::get_bot,
                 "DeleteBot" => bots::delete_bot,
+                "TerminateBot" => bots::terminate_bot;
+                aside:
                 "ListBotEvents" => bots::list_bot_events,
-                "TerminateBot" => bots::terminate_bot,
                 "ListBotTasks" => bots::list_bot_tasks,
                 "ListBots" => bots::list_bots,
                 "CountBots" => bots::count_bots,
@@ -96,12 +109,13 @@ impl Rpcs {
                 "GetPermissions" => swarming::get_permissions,
             ),
             "phalanx.Swarming" => methods!(asked.caller(&self.0).await?,
-                "WhyPending" => own::why_pending,
-                "SearchBots" => own::search_bots,
                 "GetStanding" => own::get_standing,
                 "SetDrain" => own::set_drain,
+                "FindOutput" => own::find_output;
+                aside:
+                "WhyPending" => own::why_pending,
+                "SearchBots" => own::search_bots,
                 "GetHistory" => own::get_history,
-                "FindOutput" => own::find_output,
             ),
             _ => Err(no_service(service)),
         }

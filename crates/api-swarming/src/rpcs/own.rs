@@ -21,14 +21,6 @@ use crate::tasks::hand;
 use crate::validate::bot_requests;
 use crate::why::{self, Standing};
 
-/// Runs what looks at every bot where it keeps nobody waiting.
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
-) -> Result<T, Status> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Status::internal(&error))?
-}
-
 pub(super) async fn why_pending(
     server: &Arc<Server>,
     caller: &Caller,
@@ -37,8 +29,7 @@ pub(super) async fn why_pending(
     let view = task(server, caller, &request.task_id, Role::Viewer, "swarming.tasks.get")?;
     // SECURITY: it names bots, which who owns a task need not be allowed to see.
     needs(caller, Role::Viewer, LIST, "")?;
-    let server = server.clone();
-    aside(move || why::why(&server, &view)).await
+    why::why(server, &view)
 }
 
 pub(super) async fn search_bots(
@@ -48,8 +39,7 @@ pub(super) async fn search_bots(
 ) -> Result<SearchBotsResponse, Status> {
     let search = Search::read(&request)?;
     may_list(caller, &search.dimensions)?;
-    let server = server.clone();
-    aside(move || Ok(search::search(&server, &search))).await
+    Ok(search::search(server, &search))
 }
 
 pub(super) async fn get_standing(
@@ -93,8 +83,7 @@ pub(super) async fn get_history(
 ) -> Result<GetHistoryResponse, Status> {
     needs(caller, Role::Viewer, LIST, "")?;
     let asked = series::Asked::read(&request)?;
-    let server = server.clone();
-    aside(move || series::history(&server, &asked)).await
+    series::history(server, &asked)
 }
 
 pub(super) async fn find_output(

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use dispatcher::{JobSearch, JobStanding};
+use engine::ops::DrainOp;
 
 use super::create::{self, Draft};
+use super::hand;
 use super::view::TaskView;
 use crate::prpc::Status;
 use crate::server::{Caller, Server};
@@ -20,8 +22,19 @@ pub(crate) async fn terminate(
     if let Some(waiting) = waiting(server, bot)? {
         return Ok(waiting);
     }
-    let draft = Draft::termination(&server.config(), caller, NewTask::terminate(bot, reason));
-    Ok(create::create(server, draft).await?.id)
+    let mut task = NewTask::terminate(bot, reason);
+    // One that is drained gets nothing, so that nobody could run this either.
+    let draining = server.dispatcher.is_draining(&hand(bot));
+    for slice in &mut task.slices {
+        slice.wait_for_capacity |= draining;
+    }
+    let draft = Draft::termination(&server.config(), caller, task);
+    let id = create::create(server, draft).await?.id;
+    if draining {
+        // It is the most urgent of all tasks, so the bot gets this first, and then it is gone.
+        server.dispatcher.drain_runner(DrainOp { runner: hand(bot), drain: false }).await;
+    }
+    Ok(id)
 }
 
 fn waiting(server: &Server, bot: &str) -> Result<Option<TaskId>, Status> {

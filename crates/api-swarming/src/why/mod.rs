@@ -69,7 +69,7 @@ fn expiries(
         if at == 0 {
             let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
             reason.ahead = count(waits.ahead);
-            reason.runners = count(waits.matching);
+            reason.runners = count(waits.matching - waits.kept);
         } else {
             let more = u64::try_from(of_request.expiration_secs).unwrap_or_default() * 1000;
             end_ms = end_ms.map(|end| end.saturating_add(more));

@@ -38,13 +38,12 @@ fn why(slice: &SliceReason, waits: &SliceExplanation) -> (String, String) {
         many => format!("; {many} tasks are ahead"),
     };
     if tally.live == 0 {
-        if waits.matching > 0 {
+        // What is kept are bots, dead ones too.
+        let others = waits.matching - waits.kept;
+        if others > 0 {
             let busy = if waits.busy == waits.matching { ", all busy" } else { "" };
-            let runners = counted(
-                waits.matching,
-                "runner that is no bot matches",
-                "runners that are no bots match",
-            );
+            let runners =
+                counted(others, "runner that is no bot matches", "runners that are no bots match");
             return (format!("{runners}{busy}"), ahead);
         }
         return (nobody(slice, tally), String::new());

@@ -142,3 +142,37 @@ async fn export(ground: &Ground, query: &str) -> String {
     let bytes: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.unwrap()).collect();
     String::from_utf8(bytes).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_takes_nothing_is_left_alone_for_a_while() {
+    const TOPIC: &str = "projects/testing/topics/silent";
+    const URL: &str = "http://silent/refuses";
+    const OTHER: &str = "projects/testing/topics/loud";
+    const LOUD: &str = "http://loud/hook";
+    let ground = Ground::with(config(&[(TOPIC, URL), (OTHER, LOUD)])).await;
+    let cancel = async |topic: &str| {
+        let id = ground.trigger(|task| task["pubsubTopic"] = json!(topic)).await;
+        ground.ok("Tasks/CancelTask", json!({"taskId": id})).await;
+    };
+    cancel(TOPIC).await;
+    until(|| !sent_to(URL).is_empty()).await;
+    for _ in 0..5 {
+        cancel(TOPIC).await;
+    }
+    cancel(OTHER).await;
+    until(|| !sent_to(LOUD).is_empty()).await;
+    assert_eq!(sent_to(URL).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_clients_cannot_be_told_are_refused() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    ground.trigger(|_| {}).await;
+    let run = bot.claim().await;
+    let body = json!({"id": "b1", "task_id": run, "session": bot.session, "exit_code": 0, "duration": 1e39});
+    let reply = ground.post(&format!("task_update/{run}"), &body).await;
+    assert_eq!(reply.status, 400);
+    assert_eq!(reply.text(), "duration is not a number that can be stored\n");
+    assert_eq!(bot.update(&run, json!({"exit_code": 0, "duration": 1.0})).await["ok"], true);
+}

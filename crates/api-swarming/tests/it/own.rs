@@ -228,3 +228,30 @@ async fn history_ends_with_how_things_stand_now() {
         assert!(reply.text().contains(why), "{}", reply.text());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_bots_are_not_taken_for_runners() {
+    let ground = Ground::new().await;
+    let bot = idle(&ground, "gone", &[]).await;
+    bot.event("bot_shutdown", "").await;
+    let id = ground.trigger(|_| {}).await;
+    let found = why(&ground, &id).await;
+    let said = found["conclusion"].as_str().unwrap();
+    assert!(said.contains("dead") && !said.contains("runner"), "{said}");
+    assert!(found["slices"][0].get("runners").is_none(), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_is_drained_can_be_ended() {
+    let ground = Ground::new().await;
+    let bot = idle(&ground, "b1", &[]).await;
+    own(&ground, "SetDrain", json!({"botId": "b1", "drain": true})).await;
+    let waiting = ground.trigger(|_| {}).await;
+    let reply = ground.ok("Bots/TerminateBot", json!({"botId": "b1"})).await;
+    let task = reply["taskId"].as_str().unwrap();
+    assert_eq!(ground.state(task).await, "PENDING");
+    let told = bot.poll().await;
+    assert_eq!(told["cmd"], "terminate", "{told}");
+    assert_eq!(told["task_id"], format!("{}1", &task[..task.len() - 1]));
+    assert_eq!(ground.state(&waiting).await, "PENDING");
+}

@@ -29,11 +29,13 @@ impl Server {
     pub async fn run(self, file: File) -> anyhow::Result<()> {
         let section = self.flags.over(file.server);
         let kind = if self.null_store { StoreKind::Null } else { StoreKind::Sqlite };
-        if self.chaos.is_some() && !section.listen.ip().is_loopback() && !self.chaos_off_loopback {
+        let local = section.listen.ip().is_loopback() && section.behind_proxy.is_none();
+        if self.chaos.is_some() && !local && !self.chaos_off_loopback {
             return Err(BadInput(format!(
-                "--chaos lets requests of other hosts fail, because the server listens on {}: \
-                 listen on 127.0.0.1, or add --chaos-off-loopback",
-                section.listen
+                "--chaos lets requests of other hosts fail, because the server listens on {}{}: \
+                 listen on 127.0.0.1 without a proxy, or add --chaos-off-loopback",
+                section.listen,
+                if section.behind_proxy.is_some() { " behind a proxy" } else { "" }
             ))
             .into());
         }

@@ -14,9 +14,14 @@ CREATE TABLE notice (
 ) STRICT;
 
 CREATE INDEX notice_due ON notice (due_ms, notice_id);
+CREATE INDEX notice_of ON notice (job_id);
 
 -- How fleet and queue stood. `record` is JSON.
 CREATE TABLE sample (
     at_ms       INTEGER PRIMARY KEY,
     record      TEXT NOT NULL
 ) STRICT;
+
+-- What must be found when an old job is deleted.
+CREATE INDEX job_reuse_of ON job_reuse (job_id);
+CREATE INDEX job_spec_reuses ON job_spec (reuses) WHERE reuses IS NOT NULL;

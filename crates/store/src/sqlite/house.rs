@@ -92,14 +92,20 @@ impl House for SqliteHouse {
         })
     }
 
-    fn delete_jobs(&self, below: u64, limit: usize) -> Result<usize, StoreError> {
+    fn delete_jobs(
+        &self,
+        below: u64,
+        ended_before: WallMs,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
         self.writer.write("delete old jobs", |db| {
             // The newest stays: ids go on from it after a restart, and no id may come twice.
             let sql = "-- source: store/sqlite/house.rs delete_jobs
                 SELECT s.job_id, s.wire_id FROM job_spec s CROSS JOIN job_done d USING (job_id)
-                WHERE s.wire_id < ? AND s.job_id < (SELECT max(job_id) FROM job_spec)
-                ORDER BY s.wire_id LIMIT ?";
-            let jobs = all(db, sql, params![signed(below), limit as i64], |row| {
+                WHERE s.wire_id < ?1 AND d.ended_ms < ?2 AND s.job_id < (SELECT max(job_id) FROM job_spec)
+                AND NOT EXISTS (SELECT 1 FROM job_spec r WHERE r.reuses = s.job_id)
+                ORDER BY s.wire_id LIMIT ?3";
+            let jobs = all(db, sql, params![signed(below), signed(ended_before.0), limit as i64], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
             })?;
             for (job, wire_id) in &jobs {

@@ -216,7 +216,7 @@ fn old_jobs_are_deleted_with_all_that_they_are_found_by() {
     let old = all.iter().filter(|known| is_old(known)).count();
     let mut gone = 0;
     loop {
-        match house.delete_jobs(below, 7).unwrap() {
+        match house.delete_jobs(below, WallMs(u64::MAX), 7).unwrap() {
             0 => break,
             some => gone += some,
         }
@@ -226,7 +226,7 @@ fn old_jobs_are_deleted_with_all_that_they_are_found_by() {
     all.retain(|known| !is_old(known));
     agree(&reader, &mut dice, &all);
     // All but the newest go, and with them every name; later jobs are found by the same names.
-    while house.delete_jobs(u64::MAX, 1000).unwrap() > 0 {}
+    while house.delete_jobs(u64::MAX, WallMs(u64::MAX), 1000).unwrap() > 0 {}
     let newest = all.iter().map(|known| known.id).max();
     all.retain(|known| ["queued", "running"].contains(&known.state) || Some(known.id) == newest);
     let more = (301..=600).filter_map(|number| insert(&mut store, &mut dice, number));

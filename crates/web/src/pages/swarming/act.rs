@@ -66,6 +66,13 @@ async fn cancel_all(cx: &Cx, mut request: Value) -> Result<i64, Refusal> {
 /// Asks for the same once more, perhaps of one bot: the id of the new task.
 async fn retry(cx: &Cx, task: &str, bot: &str) -> Result<String, Refusal> {
     let made: Value = cx.call("swarming.v2.Tasks/GetRequest", json!({ "taskId": task })).await?;
+    let mut slices = made["taskSlices"].as_array().into_iter().flatten();
+    let secret =
+        |slice: &Value| slice["properties"]["secretBytes"].as_str().unwrap_or_default().to_owned();
+    if slices.any(|slice| !secret(slice).is_empty()) {
+        // What is shown in its place must not become the secret of another task.
+        return Err(cx.not_found("A task with secret bytes cannot be asked for again from here."));
+    }
     let new: Value = cx.call("swarming.v2.Tasks/NewTask", again(&made, bot)).await?;
     Ok(new["taskId"].as_str().unwrap_or_default().to_owned())
 }

@@ -70,6 +70,9 @@ impl Range {
             .filter(|text| text.parse::<u32>().is_ok_and(|h| (1..=87_600).contains(&h)));
         let hours = hours.unwrap_or("24");
         let ago = jiff::SignedDuration::from_hours(hours.parse().unwrap_or(24));
+        // The time moves on while somebody reads, and where a page behind the first begins must stay within it.
+        let reading = cx.params.get("after").map_or(0, |_| 1);
+        let ago = ago + jiff::SignedDuration::from_hours(reading);
         let start = Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH);
         Self { start, end: None, hours: Some(hours.to_owned()) }
     }
@@ -102,7 +105,11 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     request["cursor"] = json!(cx.params.get("after").unwrap_or_default());
     let mut found: TaskPage = cx.call("swarming.v2.Tasks/ListTasks", request).await?;
     sort(&mut found.items, filter::order(&cx, ORDER));
-    let counts = counts(&cx, &range, &tags, &state).await?;
+    // They look at much: once for each look at the page, not as often as it is brought up to date.
+    let counts = match cx.fragment {
+        true => Vec::new(),
+        false => counts(&cx, &range, &tags, &state).await?,
+    };
     let known = match cx.fragment {
         true => Dimensions::default(),
         false => cx.call("swarming.v2.Bots/GetBotDimensions", json!({})).await?,
@@ -119,7 +126,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     let body = html! {
         (title(&[], html! { "Tasks" }, html! { "Newest first, of " (said(&range)) "." }, html! { a.button href="/fleet" { "Over time" } @if cx.may_write() { (mass_cancel(&cx, &range, &tags, &counts)) } }))
         @if let Some(number) = canceled { p.note.good role="status" { (icon("check")) span { (counted(number, "task was", "tasks were")) " told to stop." } } }
-        nav.filters aria-label="State" data-live id="counts" {
+        nav.filters aria-label="State" {
             @for (of, number) in &counts {
                 (filter::choice(&cx, &filters, "state", if *of == "ALL" { "" } else { of }, STATES.iter().find(|(state, _)| state == of).map_or(*of, |(_, word)| word), Some(*number)))
             }
@@ -141,8 +148,8 @@ pub(crate) async fn list(cx: Cx) -> Answer {
                     }
                 }
             }
-            (list::pager(&cx, &info, total, found.items.len()))
         }
+        @if !cx.fragment { (list::pager(&cx, &info, total, found.items.len())) }
     };
     Ok(cx.page(&Page::new("Tasks").live(Topic::Swarming), body))
 }
