@@ -2,8 +2,10 @@
 
 mod bots;
 mod herd;
+mod mess;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use api_swarming::proto::swarming::{
@@ -43,6 +45,9 @@ pub struct Fleet {
     /// How often the server is killed under the fleet
     #[arg(long, default_value_t = 20)]
     kills: u64,
+    /// A binary of `mess`, to compare with in the same run
+    #[arg(long, value_name = "FILE")]
+    mess: Option<PathBuf>,
     /// Measure only this; may be repeated
     #[arg(long, value_enum)]
     part: Vec<Part>,
@@ -77,6 +82,35 @@ impl Fleet {
 
     /// As many tasks as the server takes, with few bots that are always busy.
     async fn throughput(&self, lines: &mut Vec<Figure>) -> anyhow::Result<()> {
+        let (mut ours, mut costs) = (Vec::new(), Vec::new());
+        let (mut theirs, mut their_costs) = (Vec::new(), Vec::new());
+        for _ in 0..if self.mess.is_some() { 3 } else { 1 } {
+            let (rate, cost) = self.our_throughput().await?;
+            ours.push(rate);
+            costs.push(cost);
+            if let Some(binary) = &self.mess {
+                let window = Duration::from_secs(self.seconds);
+                let (rate, cost) = mess::measure(binary, self.busy, window).await?;
+                theirs.push(rate);
+                their_costs.push(cost.as_secs_f64() * 1e6);
+            }
+        }
+        let (rate, cost) = (median(&mut ours), median(&mut costs));
+        let what = format!("tasks/s, {} busy bots, durable: create, claim, complete", self.busy);
+        lines.push(figure(what, format!("{rate:.0}/s"), Some("≥ 2000/s")));
+        lines.push(figure("  server processor time a task", format!("{cost:.0} µs"), None));
+        if self.mess.is_some() {
+            let (theirs, their_cost) = (median(&mut theirs), median(&mut their_costs));
+            let what = "  the same of mess";
+            lines.push(figure(what, format!("{theirs:.0}/s, {their_cost:.0} µs"), None));
+            let ratio = format!("{:.1}", rate / theirs);
+            lines.push(figure("  ours / theirs", ratio, Some("≥ 5")));
+        }
+        Ok(())
+    }
+
+    /// Tasks a second, and microseconds of processor time of each.
+    async fn our_throughput(&self) -> anyhow::Result<(f64, f64)> {
         let data = tempfile::tempdir()?;
         let server = ServerProcess::start(data.path(), false, LEASE_MS)?;
         let herd = Herd::start(&server.address, self.busy, 1, 10)?;
@@ -92,11 +126,7 @@ impl Fleet {
         wait_for_idle(&server.address).await?;
         let (elapsed, cpu) = (began.elapsed().as_secs_f64(), server.cpu().saturating_sub(cpu));
         let rate = made as f64 / elapsed;
-        let what = format!("tasks/s, {} busy bots, durable: create, claim, complete", self.busy);
-        lines.push(figure(what, format!("{rate:.0}/s"), Some("≥ 2000/s")));
-        let each = cpu.as_secs_f64() * 1e6 / made.max(1) as f64;
-        lines.push(figure("  server processor time a task", format!("{each:.0} µs"), None));
-        Ok(())
+        Ok((rate, cpu.as_secs_f64() * 1e6 / made.max(1) as f64))
     }
 
     /// What a task for one bot costs beside fleets of different sizes and kinds.
