@@ -12,6 +12,8 @@ use crate::store::{FleetError, FleetStore};
 
 /// Most events that wait to be written; the oldest are dropped.
 const EVENTS_MAX: usize = 100_000;
+/// Machines that are written at once.
+const PUT: usize = 1000;
 
 /// All machines. Cheap to read: lists take a copy of pointers.
 pub struct Fleet {
@@ -204,20 +206,8 @@ impl Fleet {
 
     /// Writes what changed. What could not be written stays for the next time.
     pub fn flush(&self) -> Result<(), FleetError> {
-        let pending = std::mem::take(&mut *self.pending.lock());
-        let put: Vec<(Record, WallMs)> = {
-            let machines = self.machines.read();
-            let changed = pending.changed.iter().filter_map(|name| machines.get(name));
-            changed
-                .map(|machine| machine.seen())
-                .map(|s| ((*s.record).clone(), s.last_seen))
-                .collect()
-        };
-        let deleted: Vec<RunnerName> = pending.deleted.iter().cloned().collect();
-        if put.is_empty() && deleted.is_empty() && pending.events.is_empty() {
-            return Ok(());
-        }
-        self.store.write(&put, &deleted, &pending.events).inspect_err(|_| {
+        let mut pending = std::mem::take(&mut *self.pending.lock());
+        self.write(&mut pending).inspect_err(|_| {
             let mut newer = self.pending.lock();
             let Pending { changed, deleted, mut events } = pending;
             // A store that takes nothing must not cost all memory.
@@ -227,6 +217,27 @@ impl Fleet {
             newer.deleted.extend(deleted);
             events.append(&mut newer.events);
             newer.events = events;
+        })
+    }
+
+    /// Takes out of `pending` what is written.
+    fn write(&self, pending: &mut Pending) -> Result<(), FleetError> {
+        if !pending.deleted.is_empty() || !pending.events.is_empty() {
+            let deleted: Vec<RunnerName> = pending.deleted.iter().cloned().collect();
+            self.store.write(&[], &deleted, &pending.events)?;
+            pending.deleted.clear();
+            pending.events.clear();
+        }
+        // Not the whole fleet at once: it would be in memory twice.
+        let changed: Vec<&RunnerName> = pending.changed.iter().collect();
+        changed.chunks(PUT).try_for_each(|some| {
+            let put: Vec<(Record, WallMs)> = {
+                let machines = self.machines.read();
+                let seen = some.iter().filter_map(|name| machines.get(*name));
+                let seen = seen.map(|machine| machine.seen());
+                seen.map(|seen| ((*seen.record).clone(), seen.last_seen)).collect()
+            };
+            self.store.write(&put, &[], &[])
         })
     }
 

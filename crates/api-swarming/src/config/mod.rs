@@ -10,6 +10,7 @@ pub mod intset;
 mod pools;
 mod report;
 mod settings;
+pub mod templates;
 pub mod toml;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ pub use self::bot_groups::{
 pub use self::pools::{Pool, SchedulingAlgorithm};
 pub use self::report::{ConfigError, Report};
 pub use self::settings::{AuthGroups, Settings};
-use crate::proto::config::{BotsCfg, PoolsCfg, SettingsCfg};
+use crate::proto::config::{self as wire, BotsCfg, PoolsCfg, SettingsCfg};
 use crate::validate::task::DefaultCipd;
 
 /// What a site configured, checked.

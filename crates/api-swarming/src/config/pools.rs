@@ -1,10 +1,12 @@
 //! `pools.cfg`: where tasks go.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use regex::Regex;
 
 use super::settings::check_cipd;
+use super::templates::{Deployment, Templates};
 use super::{Origin, Report};
 use crate::proto::config::pool::SchedulingAlgorithm as Wire;
 use crate::proto::config::{self as wire, PoolsCfg};
@@ -27,6 +29,8 @@ pub struct Pool {
     pub effective_bot_id_dimension: Option<String>,
     /// Addresses of whom to ask.
     pub owners: Vec<String>,
+    /// What is added to each of its tasks.
+    pub deployment: Option<Arc<Deployment>>,
 }
 
 /// Which of two equally urgent tasks is first.
@@ -44,10 +48,12 @@ pub(super) fn resolve(
     report: &mut Report,
 ) -> (BTreeMap<String, Pool>, Option<DefaultCipd>) {
     let mut pools = BTreeMap::new();
+    let templates = Templates::resolve(of, origin.prefix, report);
     for (index, pool) in of.pool.iter().enumerate() {
         let title = if pool.name.is_empty() { "unnamed".to_owned() } else { pool.name.join(",") };
         let place = format!("{}pool #{} ({title})", origin.prefix, index + 1);
-        let settings = one(pool, &place, report);
+        let deployment = templates.of_pool(pool, &place, report);
+        let settings = Pool { deployment, ..one(pool, &place, report) };
         if pool.name.is_empty() {
             report.mistake(&place, "at least one pool name must be given");
         }
@@ -62,18 +68,9 @@ pub(super) fn resolve(
             }
         }
     }
-    let ignored = [
-        ("task_template", !of.task_template.is_empty()),
-        ("task_template_deployment", !of.task_template_deployment.is_empty()),
-        ("bot_monitoring", !of.bot_monitoring.is_empty()),
-    ];
-    for (field, is_set) in ignored {
-        let why = match field {
-            "bot_monitoring" => "upstream does not use it any more",
-            _ => "task templates are not applied",
-        };
-        report.ignore(&format!("{}{field}", origin.prefix), is_set, why);
-    }
+    let is_set = !of.bot_monitoring.is_empty();
+    let old = "upstream does not use it any more";
+    report.ignore(&format!("{}bot_monitoring", origin.prefix), is_set, old);
     let cipd = of.default_external_services.as_ref().and_then(|services| services.cipd.as_ref());
     let cipd = cipd.map(|given| {
         let package = given.client_package.clone().unwrap_or_default();
@@ -132,6 +129,7 @@ fn one(of: &wire::Pool, place: &str, report: &mut Report) -> Pool {
         informational_dimensions,
         effective_bot_id_dimension: effective,
         owners: of.owners.clone(),
+        deployment: None,
     }
 }
 
@@ -139,8 +137,6 @@ fn ignored(of: &wire::Pool, at: &impl Fn(&str) -> String, report: &mut Report) {
     let mut ignore = |field: &str, is_set: bool, why: &str| report.ignore(&at(field), is_set, why);
     let old = "upstream does not use it any more";
     ignore("schedulers", of.schedulers.is_some(), "realms say who may use the pool");
-    let template = of.task_deployment_scheme.is_some();
-    ignore("task_template_deployment", template, "task templates are not applied");
     ignore("bot_monitoring", !of.bot_monitoring.is_empty(), old);
     ignore("external_schedulers", !of.external_schedulers.is_empty(), old);
     let always = "realm permissions are always enforced";

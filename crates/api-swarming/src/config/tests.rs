@@ -228,14 +228,12 @@ fn mistakes_in_groups() {
 
 #[test]
 fn what_has_no_effect_is_said() {
-    let pools =
-        "pool { name: 'x' realm: 'a:b' task_template_deployment: 't' schedulers { user: 'u' } }
-                 task_template { name: 't' } task_template_deployment { name: 't' }";
+    let pools = "pool { name: 'x' realm: 'a:b' schedulers { user: 'u' } }
+                 bot_monitoring { name: 't' }";
     let config = read("google_analytics: 'x' bot_deployment {}", "", pools).unwrap();
-    assert_eq!(config.ignored.len(), 6, "{:#?}", config.ignored);
+    assert_eq!(config.ignored.len(), 4, "{:#?}", config.ignored);
     assert!(config.ignored.iter().any(|said| {
-        said == "pools.cfg: pool #1 (x): task_template_deployment has no effect here: \
-                 task templates are not applied"
+        said == "pools.cfg: pool #1 (x): schedulers has no effect here: realms say who may use the pool"
     }));
 }
 

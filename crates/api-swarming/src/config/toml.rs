@@ -45,6 +45,9 @@ pub struct Swarming {
     pub pool: Vec<Pool>,
     /// Default: all bots belong to the first pool.
     pub bot_group: Vec<BotGroup>,
+    /// What pools may add to their tasks.
+    pub task_template: Vec<TaskTemplate>,
+    pub task_template_deployment: Vec<TaskTemplateDeployment>,
     /// CIPD for tasks that do not name their own. Default: none.
     pub default_cipd: Option<DefaultCipd>,
     /// Topics of PubSub that tasks may name, and the address that each stands for: it is sent what a push subscription sends.
@@ -89,6 +92,9 @@ pub struct Pool {
     /// Addresses of whom to ask.
     #[serde(default)]
     pub owners: Vec<String>,
+    /// The name of what is added to each task.
+    #[serde(default)]
+    pub task_template_deployment: String,
 }
 
 fn pool_realm() -> String {
@@ -105,6 +111,55 @@ pub enum Order {
     #[default]
     Fifo,
     Lifo,
+}
+
+/// Something to add to tasks. One of a deployment has no name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskTemplate {
+    pub name: String,
+    /// Names of others that it has in it.
+    pub include: Vec<String>,
+    pub cache: Vec<TemplateCache>,
+    pub cipd_package: Vec<TemplatePackage>,
+    pub env: Vec<TemplateEnv>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateCache {
+    pub name: String,
+    pub path: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplatePackage {
+    pub path: String,
+    pub pkg: String,
+    pub version: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TemplateEnv {
+    pub var: String,
+    pub value: String,
+    /// Paths that are put before its value.
+    pub prefix: Vec<String>,
+    /// A task may say otherwise.
+    pub soft: bool,
+}
+
+/// Which template a pool's tasks get, and which some of them get in its place.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskTemplateDeployment {
+    pub name: String,
+    pub prod: TaskTemplate,
+    pub canary: Option<TaskTemplate>,
+    /// Of 9999.
+    pub canary_chance: i32,
 }
 
 /// What holds for some bots. Without ids and prefixes: for all bots of no other group.
@@ -222,6 +277,12 @@ fn parts(table: Swarming) -> Parts {
         },
         pools: PoolsCfg {
             pool,
+            task_template: table.task_template.into_iter().map(Into::into).collect(),
+            task_template_deployment: table
+                .task_template_deployment
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             default_external_services: cipd.map(|cipd| wire::ExternalServices { cipd: Some(cipd) }),
             ..Default::default()
         },
@@ -241,7 +302,48 @@ impl From<Pool> for wire::Pool {
             default_task_realm: of.default_task_realm,
             scheduling_algorithm: algorithm as i32,
             informational_dimension_re: of.informational_dimension_re,
+            task_deployment_scheme: (!of.task_template_deployment.is_empty()).then_some(
+                wire::pool::TaskDeploymentScheme::TaskTemplateDeployment(
+                    of.task_template_deployment,
+                ),
+            ),
             ..Default::default()
+        }
+    }
+}
+
+impl From<TaskTemplate> for wire::TaskTemplate {
+    fn from(of: TaskTemplate) -> Self {
+        use wire::task_template as part;
+        let cache = |of: TemplateCache| part::CacheEntry { name: of.name, path: of.path };
+        let package = |of: TemplatePackage| part::CipdPackage {
+            path: of.path,
+            pkg: of.pkg,
+            version: of.version,
+        };
+        let env = |of: TemplateEnv| part::Env {
+            var: of.var,
+            value: of.value,
+            prefix: of.prefix,
+            soft: of.soft,
+        };
+        Self {
+            name: of.name,
+            include: of.include,
+            cache: of.cache.into_iter().map(cache).collect(),
+            cipd_package: of.cipd_package.into_iter().map(package).collect(),
+            env: of.env.into_iter().map(env).collect(),
+        }
+    }
+}
+
+impl From<TaskTemplateDeployment> for wire::TaskTemplateDeployment {
+    fn from(of: TaskTemplateDeployment) -> Self {
+        Self {
+            name: of.name,
+            prod: Some(of.prod.into()),
+            canary: of.canary.map(Into::into),
+            canary_chance: of.canary_chance,
         }
     }
 }

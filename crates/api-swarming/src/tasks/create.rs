@@ -7,8 +7,10 @@ use model::{
     JobId, JobState, NewJob, Order, Outcome, Priority, Requirements, Reuse, ReuseKey, Slice, Terms,
 };
 use prost::Message;
+use rand::RngExt;
 
 use super::{TERMINATION_QUEUE, hand, queue_of};
+use crate::config::templates::Deployment;
 use crate::config::{Config, Pool, SchedulingAlgorithm};
 use crate::proto::stored::StoredTask;
 use crate::proto::swarming::TaskRequestResponse;
@@ -42,6 +44,16 @@ impl Draft {
         task.set_realm(pool.default_task_realm.as_deref())?;
         let parent = parent(server, &mut task)?;
         task.clamp_priority(may_be_urgent);
+        let chosen = pool.deployment.as_ref().map(|deployment| {
+            deployment.choose(task.template, rand::rng().random_range(Deployment::CHANCES))
+        });
+        let (template_name, template) = chosen.unwrap_or(("none", None));
+        if let Some(template) = template {
+            for slice in &mut task.slices {
+                let applied = template.apply(&mut slice.properties);
+                applied.map_err(|why| Status::invalid(format!("applying task template: {why}")))?;
+            }
+        }
         if let Some(default) = &config.default_cipd {
             for slice in &mut task.slices {
                 slice.properties.set_default_cipd(default);
@@ -51,12 +63,13 @@ impl Draft {
             let why = "ResultDB integration is not configured";
             return Err(Status::new(Code::FailedPrecondition, why));
         }
-        Ok(Self::finish(config, pool.scheduling_algorithm, caller, parent, task))
+        let order = pool.scheduling_algorithm;
+        Ok(Self::finish(config, order, caller, parent, task, template_name))
     }
 
     /// A termination: made by the server itself, so no rule of a pool applies.
     pub fn termination(config: &Config, caller: &Caller, task: NewTask) -> Self {
-        Self::finish(config, SchedulingAlgorithm::Fifo, caller, None, task)
+        Self::finish(config, SchedulingAlgorithm::Fifo, caller, None, task, "none")
     }
 
     fn finish(
@@ -65,11 +78,12 @@ impl Draft {
         caller: &Caller,
         parent: Option<JobId>,
         task: NewTask,
+        task_template: &str,
     ) -> Self {
         let tags = task.all_tags(TagFacts {
             authenticated: &caller.identity,
             pool_version: &config.revision,
-            task_template: "none",
+            task_template,
             rbe: None,
         });
         let order = match algorithm {

@@ -150,6 +150,7 @@ fn is_tag(text: &str) -> bool {
 pub fn packages(
     packages: &[CipdPackage],
     pinned: bool,
+    owner: &str,
     directories: &mut Directories,
 ) -> Vec<String> {
     let mut mistakes = Vec::new();
@@ -165,7 +166,7 @@ pub fn packages(
         found.extend(path::check(path, PATH_BYTES, false).err().map(|why| format!("path: {why}")));
         if path.len() <= PATH_BYTES {
             // Packages may share a directory, hence one owner for all.
-            directories.add(path, "task_cipd_package".to_owned(), format!("{name}:{asked}"));
+            directories.add(path, owner.to_owned(), format!("{name}:{asked}"));
         }
         if pinned && !is_pinned(asked) {
             found.push(

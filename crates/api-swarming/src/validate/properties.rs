@@ -19,9 +19,9 @@ const MAX_GRACE_SECS: i32 = 60 * 60;
 /// A task and all around it has to fit into 7 days.
 const MAX_TIMEOUT_SECS: i32 = 7 * 24 * 60 * 60 - MAX_GRACE_SECS - 60;
 const MAX_ARGUMENTS: usize = 128;
-const MAX_VARIABLES: usize = 64;
+pub(crate) const MAX_VARIABLES: usize = 64;
 const VARIABLE_BYTES: usize = 64;
-const VARIABLE_VALUE_BYTES: usize = 1024;
+pub(crate) const VARIABLE_VALUE_BYTES: usize = 1024;
 const MAX_OUTPUTS: usize = 4096;
 const OUTPUT_BYTES: usize = 512;
 const MAX_CACHES: usize = 32;
@@ -56,7 +56,7 @@ pub(super) fn check(
     at("cas_input_root", properties.cas_input_root.as_ref().map_or(Ok(()), cas_input_root))?;
     at("outputs", outputs(&properties.outputs))?;
     let mut directories = Directories::default();
-    at("caches", join(&caches(&properties.caches, &mut directories)))?;
+    at("caches", join(&caches(&properties.caches, "task_cache", &mut directories)))?;
     if let Some(input) = &properties.cipd_input {
         at("cipd_input", cipd_input(input, properties.idempotent, &mut directories))?;
     }
@@ -205,7 +205,12 @@ fn outputs(paths: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn caches(caches: &[CacheEntry], directories: &mut Directories) -> Vec<String> {
+/// Everything wrong with caches; `owner` is how their paths are called in mistakes.
+pub(crate) fn caches(
+    caches: &[CacheEntry],
+    owner: &str,
+    directories: &mut Directories,
+) -> Vec<String> {
     let mut mistakes = Vec::new();
     if caches.len() > MAX_CACHES {
         mistakes.push(format!("can have up to {MAX_CACHES} caches"));
@@ -219,7 +224,7 @@ fn caches(caches: &[CacheEntry], directories: &mut Directories) -> Vec<String> {
             mistakes.push(format!("cache path {index}: {why}"));
             continue;
         }
-        directories.add(path, format!("task_cache:{name}"), String::new());
+        directories.add(path, format!("{owner}:{name}"), String::new());
         if let Err(why) = cache_name(name) {
             mistakes.push(format!("cache name {index}: {why}"));
         }
@@ -254,7 +259,10 @@ fn cipd_input(
         at("client_package: package_name", cipd::package_name(package_name))?;
         at("client_package: version", cipd::version(version))?;
     }
-    at("packages", join(&cipd::packages(&input.packages, idempotent, directories)))
+    at(
+        "packages",
+        join(&cipd::packages(&input.packages, idempotent, "task_cipd_package", directories)),
+    )
 }
 
 fn dimensions(pairs: &[StringPair], pool: &Pool) -> Result<Filter, String> {

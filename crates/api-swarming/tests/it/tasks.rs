@@ -499,3 +499,34 @@ async fn a_new_task_is_shown_as_it_was_made() {
     assert!(result.get("botId").is_none() && result.get("runId").is_none());
     assert_eq!(ground.state(&run).await, "RUNNING");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_adds_its_template_to_each_task() {
+    let text = r#"
+        [[swarming.task_template_deployment]]
+        name = "usual"
+        prod = {cache = [{name = "git", path = "cache/git"}], env = [{var = "SITE", value = "lab"}]}
+
+        [[swarming.pool]]
+        name = ["default"]
+        task_template_deployment = "usual"
+    "#;
+    let config = api_swarming::config::toml::read("phalanx.toml", text, &Default::default());
+    let ground = Ground::with(Options { config: config.unwrap(), ..Options::default() }).await;
+    let id = ground.trigger(|_| {}).await;
+    let tags = ground.result(&id).await["tags"].clone();
+    let tags = tags.as_array().unwrap();
+    assert!(tags.contains(&json!("swarming.pool.task_template:prod")), "{tags:?}");
+    let bot = Bot::connect(&ground, "b1").await;
+    let manifest = bot.poll().await["manifest"].clone();
+    assert_eq!(manifest["env"], json!({"A": "b", "SITE": "lab"}));
+    assert_eq!(manifest["caches"], json!([{"name": "git", "path": "cache/git", "hint": "-1"}]));
+    let skipped = ground.trigger(|task| task["poolTaskTemplate"] = json!("SKIP")).await;
+    let request = ground.ok("Tasks/GetRequest", json!({"taskId": skipped})).await;
+    assert!(request["taskSlices"][0]["properties"].get("caches").is_none(), "{request}");
+    let mut clash = task();
+    clash["taskSlices"][0]["properties"]["env"] = json!([{"key": "SITE", "value": "x"}]);
+    let (code, why) = ground.fails("Tasks/NewTask", clash).await;
+    let wanted = "applying task template: request.env \"SITE\" conflicts with pool's template";
+    assert_eq!((code, why.as_str()), (3, wanted));
+}

@@ -1,12 +1,16 @@
 //! Jobs by label, state and time. Finished ones come from the index of labels, live ones from their own rows.
 
 use dispatcher::{JobSearch, JobStanding};
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::{Boxed, all};
 
 /// Sets of label numbers, of each of which a finished job must have one. `None`: no finished job can be found.
-fn groups(db: &Connection, search: &JobSearch) -> Result<Option<Vec<Vec<i64>>>, Boxed> {
+fn groups(
+    db: &Connection,
+    search: &JobSearch,
+    reach: Reach,
+) -> Result<Option<Vec<Vec<i64>>>, Boxed> {
     let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
     if let Some(runner) = &search.runner {
         wanted.push(("runner", vec![runner.as_str()]));
@@ -34,11 +38,49 @@ fn groups(db: &Connection, search: &JobSearch) -> Result<Option<Vec<Vec<i64>>>, 
         }
         groups.push(ids);
     }
-    // The rarest is read in order, and the others are looked up for each of its rows.
-    if let Some(at) = rarest(db, search, &groups)? {
+    // One is read in order, and the others are looked up for each of its rows.
+    let first = match reach {
+        Reach::Newest => sparsest(db, search, &groups)?,
+        Reach::All => rarest(db, search, &groups)?,
+    };
+    if let Some(at) = first {
         groups.swap(0, at);
     }
     Ok(Some(groups))
+}
+
+/// How much of what is found is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Newest,
+    All,
+}
+
+/// Which set of labels has the fewest rows at the newest end of the range: that whose 128th lies furthest back.
+fn sparsest(
+    db: &Connection,
+    search: &JobSearch,
+    groups: &[Vec<i64>],
+) -> Result<Option<usize>, Boxed> {
+    if groups.len() < 2 {
+        return Ok(None);
+    }
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/read/search.rs sparsest
+         SELECT wire_id FROM job_label WHERE label_id = ? AND wire_id >= ? AND wire_id < ?
+         ORDER BY wire_id DESC LIMIT 1 OFFSET 127",
+    )?;
+    let [start, end] = bounds(search);
+    let mut back = Vec::new();
+    for ids in groups {
+        let mut newest = start;
+        for id in ids {
+            let of_id = statement.query_row([*id, start, end], |row| row.get(0)).optional()?;
+            newest = newest.max(of_id.unwrap_or(start));
+        }
+        back.push(newest);
+    }
+    Ok(back.iter().enumerate().min_by_key(|(_, at)| **at).map(|(at, _)| at))
 }
 
 /// Which set of labels has the fewest rows in the range. Costs as many steps as that set has rows, or a few times that: all
@@ -170,14 +212,18 @@ fn live_sql(search: &JobSearch, states: &[&str]) -> Result<(String, Vec<String>)
 }
 
 /// The parts of a search: a query and its parameters after the two bounds.
-fn parts(db: &Connection, search: &JobSearch) -> Result<Vec<(String, Vec<String>)>, Boxed> {
+fn parts(
+    db: &Connection,
+    search: &JobSearch,
+    reach: Reach,
+) -> Result<Vec<(String, Vec<String>)>, Boxed> {
     let mut parts = Vec::new();
     let states = live(search);
     if !states.is_empty() {
         parts.push(live_sql(search, &states)?);
     }
     let wants_finished = search.standings.is_empty() || finished(search).next().is_some();
-    if wants_finished && let Some(groups) = groups(db, search)? {
+    if wants_finished && let Some(groups) = groups(db, search, reach)? {
         parts.push((finished_sql(search, &groups), Vec::new()));
     }
     Ok(parts)
@@ -196,7 +242,7 @@ pub(super) fn find(db: &Connection, search: &JobSearch, limit: usize) -> Result<
     // One view of the database: a job that ends in between is in one of the parts.
     let snapshot = db.unchecked_transaction()?;
     let mut found = Vec::new();
-    for (sql, more) in parts(&snapshot, search)? {
+    for (sql, more) in parts(&snapshot, search, Reach::Newest)? {
         let sql = format!(
             "-- source: store/sqlite/read/search.rs find\n{sql}\nORDER BY 1 DESC LIMIT {limit}"
         );
@@ -211,7 +257,7 @@ pub(super) fn find(db: &Connection, search: &JobSearch, limit: usize) -> Result<
 pub(super) fn count(db: &Connection, search: &JobSearch) -> Result<u64, Boxed> {
     let snapshot = db.unchecked_transaction()?;
     let mut count = 0;
-    for (sql, more) in parts(&snapshot, search)? {
+    for (sql, more) in parts(&snapshot, search, Reach::All)? {
         let sql =
             format!("-- source: store/sqlite/read/search.rs count\nSELECT count(*) FROM ({sql})");
         let parameters = params_from_iter(parameters(search, more));
