@@ -104,6 +104,11 @@ impl Engine {
         // When all are there: a parent that is not is over.
         for (id, parent) in parents {
             engine.adopt(id, parent, now);
+            if engine.config.has(Bug::ForgetOrphansOnRestart)
+                && let Some(parent) = parent
+            {
+                engine.timers.clear(now.mono_ms, Timer::Children(parent));
+            }
         }
         engine.touched.clear();
         engine
@@ -124,7 +129,11 @@ impl Engine {
                     .fold(0, u64::saturating_add);
                 let until = created.0.saturating_add(before_ms);
                 // The wall clock may have jumped.
-                let left_ms = until.saturating_sub(now.wall.0).min(before_ms);
+                let left_ms = if self.config.has(Bug::ForgetTimePassedOverOnRestart) {
+                    0
+                } else {
+                    until.saturating_sub(now.wall.0).min(before_ms)
+                };
                 let since_ms = now.mono_ms.saturating_add(left_ms);
                 job.place = JobPlace::Queued { slice, since_ms };
                 let place = self.place_of(id, &job, slice);

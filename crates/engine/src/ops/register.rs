@@ -93,6 +93,9 @@ impl Engine {
         }
         let takes_over = spec.session > current && !self.config.has(Bug::KeepJobsOfOlderSession);
         self.touch(ix, now);
+        if takes_over && self.config.has(Bug::CountOfferOfOlderProcess) {
+            self.lose_jobs_of(ix, "a new process took over the runner's name", now);
+        }
         if self.is_changed(ix, &spec) {
             let key = profile_key(&spec);
             // A parked poll stands in line under its old profile.
