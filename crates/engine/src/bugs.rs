@@ -28,10 +28,25 @@ pub enum Bug {
     GrantWhileDraining,
     FinishGroupEarly,
     ForgetAttemptRecord,
+    SkipSliceOnExpiry,
+    WaitPastLastSlice,
+    ForgetTimePassedOver,
+    ForgetTimePassedOverOnRestart,
+    CountOnlyIdleRunners,
+    CountRunnerThatLeaves,
+    CountOfferOfOlderProcess,
+    CallEveryEndExpired,
+    RunReusedJob,
+    OfferFailedResult,
+    SpareChildrenOfFailed,
+    SpareRunningChildren,
+    ForgetOrphansOnRestart,
+    OldestFirstInNewestQueue,
+    IgnoreAge,
 }
 
 impl Bug {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 39] = [
         Self::AcceptAnyToken,
         Self::AcceptOlderAttempt,
         Self::ReuseAttemptNumber,
@@ -56,6 +71,21 @@ impl Bug {
         Self::GrantWhileDraining,
         Self::FinishGroupEarly,
         Self::ForgetAttemptRecord,
+        Self::SkipSliceOnExpiry,
+        Self::WaitPastLastSlice,
+        Self::ForgetTimePassedOver,
+        Self::ForgetTimePassedOverOnRestart,
+        Self::CountOnlyIdleRunners,
+        Self::CountRunnerThatLeaves,
+        Self::CountOfferOfOlderProcess,
+        Self::CallEveryEndExpired,
+        Self::RunReusedJob,
+        Self::OfferFailedResult,
+        Self::SpareChildrenOfFailed,
+        Self::SpareRunningChildren,
+        Self::ForgetOrphansOnRestart,
+        Self::OldestFirstInNewestQueue,
+        Self::IgnoreAge,
     ];
 }
 

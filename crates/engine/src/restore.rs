@@ -1,7 +1,7 @@
 //! From the store into memory, at start.
 //!
 //! The time in which no server ran is not counted: every lease, slice and timeout starts with a full new term (I11), so that a
-//! restart never kills a running job.
+//! restart never kills a running job. A slice that has the time of others before it keeps what is left of that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -104,6 +104,11 @@ impl Engine {
         // When all are there: a parent that is not is over.
         for (id, parent) in parents {
             engine.adopt(id, parent, now);
+            if engine.config.has(Bug::ForgetOrphansOnRestart)
+                && let Some(parent) = parent
+            {
+                engine.timers.clear(now.mono_ms, Timer::Children(parent));
+            }
         }
         engine.touched.clear();
         engine
@@ -117,13 +122,25 @@ impl Engine {
         match place {
             Place::Queued { slice } => {
                 let expires = job.slices[slice as usize].expires_after_ms;
-                job.place = JobPlace::Queued { slice, since_ms: now.mono_ms };
+                // Were the slices before it waited for, or passed over? If their time is not over yet, it is this one's.
+                let before = job.slices[..slice as usize].iter();
+                let before_ms = before
+                    .map(|slice| slice.expires_after_ms.unwrap_or(0))
+                    .fold(0, u64::saturating_add);
+                let until = created.0.saturating_add(before_ms);
+                // The wall clock may have jumped.
+                let left_ms = if self.config.has(Bug::ForgetTimePassedOverOnRestart) {
+                    0
+                } else {
+                    until.saturating_sub(now.wall.0).min(before_ms)
+                };
+                let since_ms = now.mono_ms.saturating_add(left_ms);
+                job.place = JobPlace::Queued { slice, since_ms };
                 let place = self.place_of(id, &job, slice);
                 self.jobs.insert(id, job);
                 self.matcher.push(place);
                 if let Some(after) = expires {
-                    let at = now.mono_ms.saturating_add(after);
-                    self.timers.set(at, Timer::Slice(id, slice));
+                    self.timers.set(since_ms.saturating_add(after), Timer::Slice(id, slice));
                 }
             }
             Place::Running { attempt, slice, runner, session, poll, since, cancel, facts } => {

@@ -204,10 +204,14 @@ impl Engine {
             unused_ms = unused_ms.saturating_add(candidate.expires_after_ms.unwrap_or(0));
             next += 1;
         }
+        if self.config.has(Bug::ForgetTimePassedOver) {
+            unused_ms = 0;
+        }
         let since_ms = now.mono_ms.saturating_add(unused_ms);
         if next == count {
             // The last slice decides the word: it was passed over for want of a runner, or its time was up.
-            let outcome = if slice < count { Outcome::NoResource } else { Outcome::Expired };
+            let waited = slice == count || self.config.has(Bug::CallEveryEndExpired);
+            let outcome = if waited { Outcome::Expired } else { Outcome::NoResource };
             self.finish(id, outcome, now);
             return;
         }
@@ -232,7 +236,8 @@ impl Engine {
             let mut runners = self.matcher.profile(profile).runners.iter();
             runners.any(|ix| {
                 let runner = &self.runners[*ix];
-                !runner.draining && self.matcher.serves(profile, &runner.name, shape)
+                let busy = self.config.has(Bug::CountOnlyIdleRunners) && runner.free() == 0;
+                !runner.draining && !busy && self.matcher.serves(profile, &runner.name, shape)
             })
         })
     }
@@ -464,6 +469,9 @@ impl Engine {
         let reusable = match outcome {
             // A reused result leads to no other: its own age counts.
             Outcome::Succeeded if job.attempts > 0 => job.slices[slice as usize].reuse_key,
+            Outcome::Failed { .. } if self.config.has(Bug::OfferFailedResult) => {
+                job.slices[slice as usize].reuse_key
+            }
             _ => None,
         };
         if let Some(parent) = job.parent
@@ -474,7 +482,8 @@ impl Engine {
                 self.children.remove(&parent);
             }
         }
-        if self.children.contains_key(&id) {
+        let spare = self.config.has(Bug::SpareChildrenOfFailed) && !outcome.is_success();
+        if self.children.contains_key(&id) && !spare {
             self.timers.set(now.mono_ms, Timer::Children(id));
         }
         self.changes.push(Change::JobFinished {

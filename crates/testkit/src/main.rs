@@ -1,9 +1,10 @@
-//! `cargo run --release -p testkit -- [SEEDS] [FIRST]`: the large run, with its figures. Also `replay SEED`.
+//! `cargo run --release -p testkit -- [SEEDS] [FIRST]`: the large run, with its figures. Also `replay SEED`, and
+//! `bugs [SEEDS]`: what finds each planted bug.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use testkit::sim::{self, Planted};
+use testkit::sim::{self, Planted, Seen};
 
 fn main() {
     std::panic::set_hook(Box::new(|_| {}));
@@ -14,19 +15,34 @@ fn main() {
         println!("{:#?}", sim::run(seed, None));
         return;
     }
+    if first == "bugs" {
+        let most = arguments.next().and_then(|most| most.parse().ok()).unwrap_or(FOUND_IN);
+        for bug in Planted::all() {
+            let found =
+                (0..most).find_map(|seed| Some((seed, sim::run(seed, Some(bug)).violation?)));
+            println!("{bug:?}: {found:?}");
+        }
+        return;
+    }
     let seeds: u64 = first.parse().expect("the number of seeds");
     let start: u64 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut good = clean_seeds(start, seeds);
-    good &= planted_bugs(400);
+    good &= planted_bugs(FOUND_IN);
     if !good {
         std::process::exit(1);
     }
 }
 
+/// In so many seeds every planted bug must be found.
+const FOUND_IN: u64 = 400;
+/// With so many seeds every rule must have been at work.
+const ENOUGH: u64 = 1000;
+
 /// Every seed twice: no violation, and the same trace.
 fn clean_seeds(start: u64, seeds: u64) -> bool {
     let next = AtomicU64::new(start);
     let totals = Mutex::new([0u64; 5]);
+    let seen = Mutex::new(Seen::default());
     let failures = Mutex::new(Vec::new());
     let began = std::time::Instant::now();
     std::thread::scope(|scope| {
@@ -48,6 +64,7 @@ fn clean_seeds(start: u64, seeds: u64) -> bool {
                         outcome.simulated_ms,
                     ];
                     totals.iter_mut().zip(of_seed).for_each(|(total, value)| *total += value);
+                    seen.lock().expect("no thread panics").add(&outcome.seen);
                     let mut failures = failures.lock().expect("no thread panics");
                     if let Some(violation) = &outcome.violation {
                         failures.push(format!("seed {seed}: {violation}"));
@@ -59,7 +76,7 @@ fn clean_seeds(start: u64, seeds: u64) -> bool {
         }
     });
     let [events, faults, crashes, jobs, simulated] = *totals.lock().expect("no thread panics");
-    let failures = failures.into_inner().expect("no thread panics");
+    let mut failures = failures.into_inner().expect("no thread panics");
     println!(
         "simulator: {seeds} seeds, each run twice · {events} events · {faults} faults · {crashes} crashes · {jobs} jobs · \
          {:.0} simulated hours · {} violations · {:.0} s",
@@ -67,6 +84,12 @@ fn clean_seeds(start: u64, seeds: u64) -> bool {
         failures.len(),
         began.elapsed().as_secs_f64()
     );
+    let seen = seen.into_inner().expect("no thread panics").each();
+    let words: Vec<String> = seen.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    println!("rules at work: {}", words.join(" · "));
+    // A rule that was never at work was not checked.
+    let never = seen.iter().filter(|(_, count)| *count == 0 && seeds >= ENOUGH);
+    failures.extend(never.map(|(what, _)| format!("no seed saw any: {what}")));
     for failure in failures.iter().take(10) {
         println!("  {failure}");
     }

@@ -100,7 +100,8 @@ impl Engine {
             return;
         }
         for id in self.children.get(&parent).cloned().unwrap_or_default() {
-            self.cancel(CancelOp::Job { id, kill: true }, now);
+            let kill = !self.config.has(Bug::SpareRunningChildren);
+            self.cancel(CancelOp::Job { id, kill }, now);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use model::{Now, RunnerName};
 
+use crate::Bug;
 use crate::change::Change;
 use crate::matcher::RunnerIx;
 use crate::state::Engine;
@@ -33,6 +34,8 @@ impl Engine {
 
     pub(crate) fn remove_runner(&mut self, ix: RunnerIx, now: Now) {
         self.dismiss_polls(ix);
+        // What it leaves behind does not wait for it.
+        self.runners[ix].draining |= !self.config.has(Bug::CountRunnerThatLeaves);
         // Jobs go back first: the record of an attempt names its runner.
         self.lose_jobs_of(ix, "the runner is gone", now);
         let runner = self.runners.remove(ix);

@@ -91,11 +91,11 @@ impl Engine {
         if spec.session < current {
             return RegisterOutcome::SessionSuperseded;
         }
-        if spec.session > current && !self.config.has(Bug::KeepJobsOfOlderSession) {
-            self.lose_jobs_of(ix, "a new process took over the runner's name", now);
-            self.dismiss_polls(ix);
-        }
+        let takes_over = spec.session > current && !self.config.has(Bug::KeepJobsOfOlderSession);
         self.touch(ix, now);
+        if takes_over && self.config.has(Bug::CountOfferOfOlderProcess) {
+            self.lose_jobs_of(ix, "a new process took over the runner's name", now);
+        }
         if self.is_changed(ix, &spec) {
             let key = profile_key(&spec);
             // A parked poll stands in line under its old profile.
@@ -104,6 +104,10 @@ impl Engine {
             let old = std::mem::replace(&mut self.runners[ix].profile, profile);
             if old != profile {
                 self.matcher.profile_leave(old, ix);
+            }
+            // By now the new offer counts: a lost job does not wait for what the old process had.
+            if takes_over {
+                self.lose_jobs_of(ix, "a new process took over the runner's name", now);
             }
             let runner = &mut self.runners[ix];
             runner.session = spec.session;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{GroupId, JobId, NewGroup, NewJob, Now, Outcome, WallMs, limit};
+use model::{GroupId, JobId, NewGroup, NewJob, Now, Order, Outcome, WallMs, limit};
 
 use crate::Bug;
 use crate::change::Change;
@@ -128,8 +128,10 @@ impl Engine {
         self.jobs.insert(id, job);
         self.changes.push(Change::JobInserted { id, group, job: new, at: now.wall });
         match reuses {
-            Some(_) => self.finish(id, Outcome::Succeeded, now),
-            None => self.enqueue(id, 0, Some(0), now),
+            Some(_) if !self.config.has(Bug::RunReusedJob) => {
+                self.finish(id, Outcome::Succeeded, now)
+            }
+            Some(_) | None => self.enqueue(id, 0, Some(0), now),
         }
     }
 
@@ -150,11 +152,16 @@ impl Engine {
             wait_for_capacity: slice.wait_for_capacity,
             reuse_key: slice.reuse_key,
         });
+        let order = match new.terms.order {
+            Order::Newest if self.config.has(Bug::OldestFirstInNewestQueue) => Order::Oldest,
+            Order::Oldest if self.config.has(Bug::IgnoreAge) => Order::Fair,
+            order => order,
+        };
         Job {
             queue: new.queue.clone(),
             slices: slices.collect(),
             owner: self.owners.retain(&new.owner),
-            rank: Rank::of(new.priority, new.terms.order, created),
+            rank: Rank::of(new.priority, order, created),
             group,
             timeout_ms: new.timeout_ms,
             lost_runner_retries: new.lost_runner_retries,

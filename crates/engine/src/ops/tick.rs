@@ -102,11 +102,17 @@ impl Engine {
         if since_ms.saturating_add(after) > now.mono_ms {
             return;
         }
+        let count = job.slices.len() as u32;
+        if self.config.has(Bug::WaitPastLastSlice) && slice + 1 == count {
+            return;
+        }
         self.dequeue(id);
         if self.config.has(Bug::DropJobOnSliceExpiry) {
             return;
         }
-        self.enqueue(id, slice + 1, None, now);
+        let skip = self.config.has(Bug::SkipSliceOnExpiry);
+        let next = if skip { (slice + 2).min(count) } else { slice + 1 };
+        self.enqueue(id, next, None, now);
     }
 
     fn runner_is_due(&mut self, ix: u32, generation: u64, now: Now) {

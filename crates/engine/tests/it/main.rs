@@ -1,3 +1,5 @@
-//! What only some doors ask of a job: order by age, patience, parents, results that are reused.
+//! What only some doors ask of a job: order by age, patience, parents, results that are reused, slices that are passed over.
 
+mod ground;
+mod slices;
 mod terms;

@@ -1,131 +1,15 @@
 use std::sync::Arc;
 
+use engine::Change;
 use engine::ops::{
-    AppendLogOp, CancelOp, CancelOutcome, CompleteOp, CompleteOutcome, LoseOp, LoseOutcome, PollOp,
-    PollOutcome, RegisterOp, RegisterOutcome, RunnerSpec, SubmitOp, SubmitOutcome,
+    AppendLogOp, CancelOp, CancelOutcome, LoseOp, LoseOutcome, SubmitOp, SubmitOutcome,
 };
-use engine::{Change, Config, Engine, Lease};
 use model::{
-    Dimensions, Evidence, JobId, NewJob, Now, Order, Outcome, Priority, Requirements, Reuse,
-    ReuseKey, RunnerName, Session, Slice, Terms, WallMs,
+    JobId, NewJob, Order, Outcome, Priority, Requirements, Reuse, ReuseKey, RunnerName, Slice,
+    Terms,
 };
 
-/// 2026, in milliseconds.
-const START: u64 = 1_790_000_000_000;
-
-struct Ground {
-    engine: Engine,
-    ms: u64,
-    polls: u64,
-}
-
-impl Ground {
-    fn new() -> Self {
-        Self { engine: Engine::new(Config::new([0; 32])), ms: 0, polls: 0 }
-    }
-
-    fn now(&self) -> Now {
-        Now { mono_ms: self.ms, wall: WallMs(START + self.ms) }
-    }
-
-    fn submit(&mut self, job: NewJob) -> JobId {
-        let op = SubmitOp { key: None, group: None, jobs: vec![Arc::new(job)] };
-        let now = self.now();
-        match self.engine.submit(op, now) {
-            SubmitOutcome::Accepted { first_job, .. } => first_job,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn register(&mut self, name: &str, keep: bool) {
-        let runner = RunnerSpec {
-            name: RunnerName::new(name),
-            session: Session(1),
-            queues: ["q".into()].into(),
-            dimensions: Dimensions::of(&[("os", "Linux")]),
-            slots: 1,
-            keep,
-        };
-        let now = self.now();
-        let outcome = self.engine.register(RegisterOp { runner }, now);
-        assert_eq!(outcome, RegisterOutcome::Registered);
-    }
-
-    fn poll(&mut self, name: &str, poll: u64, idle: bool) -> Vec<Lease> {
-        let op = PollOp {
-            runner: RunnerName::new(name),
-            session: Session(1),
-            poll,
-            want: 1,
-            facts: Some(name.as_bytes().into()),
-            idle,
-            wait: None,
-        };
-        let now = self.now();
-        match self.engine.poll(op, now) {
-            PollOutcome::Granted(leases) => leases,
-            PollOutcome::Empty => Vec::new(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The next job, as a fresh runner gets it and completes it.
-    fn next(&mut self) -> Option<JobId> {
-        self.polls += 1;
-        let lease = self.poll("r", self.polls, true).pop()?;
-        self.complete(&lease, Outcome::Succeeded);
-        Some(lease.job)
-    }
-
-    fn complete(&mut self, lease: &Lease, outcome: Outcome) -> Outcome {
-        let op = CompleteOp {
-            job: lease.job,
-            token: lease.token,
-            outcome,
-            evidence: Evidence::default(),
-        };
-        let now = self.now();
-        match self.engine.complete(op, now) {
-            CompleteOutcome::Finished { recorded } => recorded,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Time goes on, and timers ring.
-    fn pass(&mut self, ms: u64) {
-        self.ms += ms;
-        loop {
-            let now = self.now();
-            if !self.engine.tick(now).more {
-                break;
-            }
-        }
-        self.engine.check();
-    }
-
-    fn ends(&mut self) -> Vec<(JobId, Outcome)> {
-        let (mut changes, mut effects) = (Vec::new(), Vec::new());
-        self.engine.drain(&mut changes, &mut effects);
-        let ends = changes.into_iter().filter_map(|change| match change {
-            Change::JobFinished { id, outcome, .. } => Some((id, outcome)),
-            _ => None,
-        });
-        ends.collect()
-    }
-}
-
-fn job(priority: u8, terms: Terms) -> NewJob {
-    NewJob {
-        queue: "q".into(),
-        owner: "ann".into(),
-        priority: Priority(priority),
-        slices: [Slice::waiting(Requirements::default())].into(),
-        timeout_ms: None,
-        lost_runner_retries: 0,
-        payload: [].into(),
-        terms,
-    }
-}
+use crate::ground::{Ground, job};
 
 fn ordered(order: Order) -> Terms {
     Terms { order, ..Terms::default() }
@@ -263,44 +147,6 @@ fn a_result_is_reused_and_only_good_ones_are_offered() {
     };
     let now = ground.now();
     assert!(matches!(ground.engine.submit(op, now), SubmitOutcome::Refused(_)));
-}
-
-#[test]
-fn a_kept_runner_is_capacity_though_it_is_silent() {
-    let mut ground = Ground::new();
-    ground.register("kept", true);
-    ground.register("other", false);
-    ground.pass(10 * 24 * 60 * 60 * 1000);
-    let names = ground.engine.runners().into_iter().map(|runner| runner.name).collect::<Vec<_>>();
-    assert_eq!(names, [RunnerName::new("kept")]);
-    let impatient = |os| {
-        let slice = Slice::waiting(Requirements::of(&[("os", os)]));
-        let slice = Slice { wait_for_capacity: false, expires_after_ms: Some(30_000), ..slice };
-        NewJob { slices: [slice].into(), ..job(1, Terms::default()) }
-    };
-    let waits = ground.submit(impatient("Linux"));
-    let hopeless = ground.submit(impatient("Windows"));
-    assert_eq!(ground.ends(), [(hopeless, Outcome::NoResource)]);
-    ground.pass(30_000);
-    assert_eq!(ground.ends(), [(waits, Outcome::Expired)]);
-}
-
-#[test]
-fn the_time_of_a_slice_that_is_passed_over_is_not_lost() {
-    let mut ground = Ground::new();
-    ground.register("r", true);
-    let slice = |os, seconds: u64| Slice {
-        wait_for_capacity: false,
-        expires_after_ms: Some(seconds * 1000),
-        ..Slice::waiting(Requirements::of(&[("os", os)]))
-    };
-    let slices = [slice("Windows", 10), slice("Linux", 20), slice("Linux", 5)];
-    let id = ground.submit(NewJob { slices: slices.into(), ..job(1, Terms::default()) });
-    ground.pass(30_000);
-    ground.pass(4_999);
-    assert_eq!(ground.ends(), []);
-    ground.pass(1);
-    assert_eq!(ground.ends(), [(id, Outcome::Expired)]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use engine::Lease;
 use engine::ops::RunnerSpec;
 use model::{
-    AttemptNumber, GroupId, JobId, LeaseToken, NewJob, Order, Outcome, Requirements, Session,
-    Slice, Terms,
+    AttemptNumber, Dimensions, GroupId, JobId, LeaseToken, NewJob, Order, Outcome, Requirements,
+    ReuseKey, RunnerName, Session, Slice, Terms,
 };
 
 use super::random::Random;
@@ -67,6 +67,7 @@ pub(super) enum Request {
     CancelGroup { group: GroupId },
     Drain { runner: usize, drain: bool },
     Deregister { runner: usize },
+    Lose { runner: usize },
     Retry { job: JobId },
 }
 
@@ -106,6 +107,46 @@ pub(super) enum Reply {
     Nothing,
 }
 
+/// What runners offer.
+pub(super) const OFFERS: [&[(&str, &str)]; 4] = [
+    &[("os", "Linux")],
+    &[("os", "Mac"), ("gpu", "none")],
+    &[("os", "Linux"), ("gpu", "none")],
+    &[("os", "Linux"), ("os", "Debian")],
+];
+
+pub(super) fn runner(random: &mut Random, number: u64, gentle: bool, uniform: bool) -> Runner {
+    let kind = match random.below(10) {
+        _ if gentle => Kind::Honest,
+        0..=3 => Kind::Honest,
+        4 => Kind::Slow,
+        5..=6 => Kind::Dies,
+        7..=8 => Kind::Pauses,
+        _ => Kind::Lies,
+    };
+    let both = random.per_mille(600) || uniform;
+    let queues = if both { &QUEUES[..] } else { &QUEUES[..1] };
+    Runner {
+        spec: RunnerSpec {
+            name: RunnerName::new(&format!("runner-{number}")),
+            session: Session(1),
+            queues: queues.iter().map(|queue| Arc::from(*queue)).collect(),
+            dimensions: Dimensions::of(random.pick::<&[_]>(&OFFERS)),
+            slots: random.between(1, 4) as u32,
+            keep: random.per_mille(200),
+        },
+        kind,
+        registered: false,
+        poll: None,
+        next_poll: 1,
+        held: BTreeMap::new(),
+        old: Vec::new(),
+        renewed_ms: 0,
+        stopped_until_ms: 0,
+        stops_at_ms: random.between(2000, 40_000),
+    }
+}
+
 pub(super) fn outcome(random: &mut Random) -> Outcome {
     match random.below(5) {
         0 => Outcome::Failed { exit: random.between(1, 3) as i32 },
@@ -113,38 +154,30 @@ pub(super) fn outcome(random: &mut Random) -> Outcome {
     }
 }
 
-/// A job; in a uniform world all are of one kind but for their owner.
-pub(super) fn job(random: &mut Random, uniform: bool, number: u64) -> Arc<NewJob> {
-    let slice = |random: &mut Random| {
-        let requirements: &[(&str, &str)] = match random.below(if uniform { 1 } else { 6 }) {
-            0 => &[],
-            1 => &[("os", "Linux")],
-            2 => &[("os", "Linux|Mac")],
-            3 => &[("os", "Mac"), ("gpu", "none")],
-            4 => &[("id", "runner-0")],
-            _ => &[("gpu", "none")],
-        };
-        Slice {
-            requirements: Requirements::of(requirements),
-            expires_after_ms: (!uniform && random.per_mille(300))
-                .then(|| random.between(500, 20_000)),
-            wait_for_capacity: !random.per_mille(if uniform { 0 } else { 100 }),
-            reuse_key: None,
-        }
-    };
-    let count = if uniform { 1 } else { random.between(1, 2) };
-    let slices: Arc<[Slice]> = (0..count).map(|_| slice(random)).collect();
-    let other = !uniform && random.per_mille(200);
+/// Each has an order of its own: a queue has one.
+pub(super) const QUEUES: [&str; 3] = ["batches", "other", "news"];
+const ORDERS: [Order; 3] = [Order::Fair, Order::Oldest, Order::Newest];
+
+/// A job; in a uniform world all are of one kind but for their owner. Its parent may be one of `parents`.
+pub(super) fn job(
+    random: &mut Random,
+    uniform: bool,
+    number: u64,
+    parents: &[JobId],
+) -> Arc<NewJob> {
+    let count = if uniform { 1 } else { random.between(1, 3) };
+    let slices: Arc<[Slice]> = (0..count).map(|_| slice(random, uniform)).collect();
+    let queue = if uniform { 0 } else { *random.pick(&[0, 0, 0, 1, 2]) };
+    let child = !uniform && !parents.is_empty() && random.per_mille(100);
     let terms = Terms {
-        // A queue has one order.
-        order: if other { Order::Oldest } else { Order::Fair },
+        order: ORDERS[queue],
         lease_ms: (!uniform && random.per_mille(50)).then_some(90_000),
-        parent: (!uniform && random.per_mille(30)).then(|| JobId(random.between(1, number.max(1)))),
+        parent: child.then(|| *random.pick(parents)),
         labels: (0..random.below(3)).map(|n| Arc::from(format!("label:{n}"))).collect(),
         ..Terms::default()
     };
     Arc::new(NewJob {
-        queue: if other { "other".into() } else { "batches".into() },
+        queue: QUEUES[queue].into(),
         owner: ["ann", "bob", "cyn"][random.below(3) as usize].into(),
         priority: if uniform {
             super::oracle::PRIORITIES[1]
@@ -157,4 +190,27 @@ pub(super) fn job(random: &mut Random, uniform: bool, number: u64) -> Arc<NewJob
         payload: number.to_be_bytes().as_slice().into(),
         terms,
     })
+}
+
+fn slice(random: &mut Random, uniform: bool) -> Slice {
+    let requirements: &[(&str, &str)] = match random.below(if uniform { 1 } else { 9 }) {
+        0 => &[],
+        1 => &[("os", "Linux")],
+        2 => &[("os", "Linux|Mac")],
+        3 => &[("os", "Mac"), ("gpu", "none")],
+        4 => &[("id", "runner-0")],
+        // One key twice is both, and alternatives may overlap.
+        5 => &[("os", "Linux|Windows"), ("os", "Debian")],
+        6 => &[("os", "Debian|Mac"), ("os", "Linux|Mac")],
+        // Nobody has it until the world heals.
+        7 => &[("os", "Windows")],
+        _ => &[("gpu", "none")],
+    };
+    Slice {
+        requirements: Requirements::of(requirements),
+        expires_after_ms: (!uniform && random.per_mille(400)).then(|| random.between(500, 20_000)),
+        wait_for_capacity: uniform || !random.per_mille(350),
+        reuse_key: (!uniform && random.per_mille(150))
+            .then(|| ReuseKey([random.below(8) as u8; 32])),
+    }
 }

@@ -4,9 +4,11 @@ mod actors;
 mod disk;
 mod oracle;
 mod random;
+mod rules;
 mod world;
 
 pub use engine::Bug;
+pub use rules::Seen;
 pub use world::ServerBug;
 
 /// What a seed did, and the first thing that was wrong.
@@ -21,6 +23,8 @@ pub struct Outcome {
     pub simulated_ms: u64,
     /// A hash over everything that happened, for the double run.
     pub trace: u64,
+    /// How often each of Swarming's rules was at work.
+    pub seen: Seen,
     pub violation: Option<String>,
 }
 

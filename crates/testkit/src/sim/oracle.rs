@@ -285,6 +285,11 @@ impl Oracle {
             if self.retries_asked.contains_key(id) {
                 continue;
             }
+            if job.terms.reuses.is_some() && (outcome, *attempts) != (&Outcome::Succeeded, 0) {
+                return Err(format!(
+                    "job {id} took a result and ended as {outcome:?} all the same"
+                ));
+            }
             if self.canceled_while_queued.contains(id) && *outcome != Outcome::Canceled {
                 return Err(format!(
                     "job {id} was cancelled while it waited and ended as {outcome:?} (I15)"
@@ -347,7 +352,8 @@ fn matches(runner: &RunnerSpec, queue: &Arc<str>, slice: &model::Slice) -> bool 
 }
 
 /// Priorities that jobs get.
-pub(super) const PRIORITIES: [Priority; 3] = [Priority(10), Priority(100), Priority(200)];
+pub(super) const PRIORITIES: [Priority; 4] =
+    [Priority(10), Priority(100), Priority(101), Priority(200)];
 
 /// Whether one job must be served before another, by Swarming's own arithmetic where age counts: its queue number.
 fn goes_first((one, since): (&NewJob, WallMs), (other, other_since): (&NewJob, WallMs)) -> bool {

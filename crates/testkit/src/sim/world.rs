@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use engine::ops::*;
 use engine::{Change, Config, Effect, Engine, Lease, PollKey};
-use model::{
-    Dimensions, Evidence, GroupId, JobId, NewGroup, Now, Outcome, RunnerName, Session, WallMs,
-};
+use model::{Dimensions, Evidence, GroupId, JobId, NewGroup, Now, Outcome, Session, WallMs};
 
 use super::actors::{self, Held, Kind, Reply, Request, Runner, WANT};
 use super::disk::Disk;
 use super::oracle::Oracle;
 use super::random::Random;
+use super::rules::{Input, Rules};
 use super::{Outcome as SeedOutcome, Planted};
 
 /// A defect of the server around the engine.
@@ -92,6 +91,8 @@ pub(super) struct World {
     random: Random,
     now_ms: u64,
     wall_offset: i64,
+    /// The wall clock jumped, if only to and fro.
+    jumped: bool,
     queue: BTreeMap<(u64, u64), Event>,
     next_event: u64,
     server: Option<Server>,
@@ -99,6 +100,7 @@ pub(super) struct World {
     next_poll_key: u64,
     disk: Disk,
     oracle: Oracle,
+    rules: Rules,
     runners: Vec<Runner>,
     /// What each client still wants to be told.
     clients: Vec<Vec<Request>>,
@@ -113,6 +115,8 @@ pub(super) struct World {
     trace: u64,
     recorded: Option<Vec<(Vec<Change>, Disk)>>,
 }
+
+const LEASE_MS: u64 = 8000;
 
 /// When the faults stop, and how long the world then has to come to rest.
 const HEAL_MS: u64 = 60_000;
@@ -138,12 +142,13 @@ impl World {
             wall_jumps: random.per_mille(300),
             disk_ms: *random.pick(&[1, 5, 100, 400]),
         };
-        let runners =
-            (0..random.between(1, 5)).map(|number| runner(&mut random, number, gentle, uniform));
+        let runners = (0..random.between(1, 5))
+            .map(|number| actors::runner(&mut random, number, gentle, uniform));
         let mut world = Self {
             seed,
             now_ms: 0,
             wall_offset: 1_000_000_000,
+            jumped: false,
             queue: BTreeMap::new(),
             next_event: 0,
             server: None,
@@ -151,12 +156,13 @@ impl World {
             next_poll_key: 1,
             disk: Disk::default(),
             oracle: Oracle::new(uniform, gentle),
+            rules: Rules::new(2 * LEASE_MS),
             runners: runners.collect(),
             clients: Vec::new(),
             faults,
             healed: false,
             planted,
-            lease_ms: 8000,
+            lease_ms: LEASE_MS,
             next_body: 1,
             events: 0,
             fault_count: 0,
@@ -199,6 +205,7 @@ impl World {
             jobs: self.disk.specs.len() as u64,
             simulated_ms: self.now_ms,
             trace: self.trace,
+            seen: self.rules.seen,
             violation: None,
         }
     }
@@ -288,10 +295,11 @@ impl World {
         let first = self.runners.len();
         for number in 0..3 {
             let mut random = Random::new(number);
-            let mut runner = runner(&mut random, first as u64 + number, true, false);
-            runner.spec.dimensions =
-                Dimensions::of(&[("os", "Linux"), ("os", "Mac"), ("gpu", "none")]);
-            runner.spec.queues = ["batches".into(), "other".into()].into();
+            let mut runner = actors::runner(&mut random, first as u64 + number, true, false);
+            let os = ["Linux", "Debian", "Mac", "Windows"].map(|os| ("os", os));
+            let all = [&os[..], &[("gpu", "none")]].concat();
+            runner.spec.dimensions = Dimensions::of(&all);
+            runner.spec.queues = actors::QUEUES.map(Arc::from).into();
             runner.spec.slots = 4;
             self.runners.push(runner);
             self.at(self.now_ms + number, Event::Wake(To::Runner(first + number as usize)));
@@ -342,10 +350,12 @@ impl World {
                         -500_000_000,
                     ]);
                     self.wall_offset += jump;
+                    self.jumped = true;
                     self.fault_count += 1;
                 }
                 if let Some(server) = &mut self.server {
-                    server.engine.tick(now);
+                    let more = server.engine.tick(now).more;
+                    self.rules.hear(Input::Tick { more }, self.now_ms);
                     self.collect(None)?;
                 }
                 if self.random.per_mille(20)
@@ -389,43 +399,5 @@ impl World {
         }
         let at = self.now_ms + self.random.between(0, self.faults.delay_ms);
         self.at(at, Event::Answer(to, reply));
-    }
-}
-
-fn runner(random: &mut Random, number: u64, gentle: bool, uniform: bool) -> Runner {
-    let offers: &[(&str, &str)] = match random.below(4) {
-        0 => &[("os", "Linux")],
-        1 => &[("os", "Mac"), ("gpu", "none")],
-        2 => &[("os", "Linux"), ("gpu", "none")],
-        _ => &[("os", "Linux"), ("os", "Debian")],
-    };
-    let kind = match random.below(10) {
-        _ if gentle => Kind::Honest,
-        0..=3 => Kind::Honest,
-        4 => Kind::Slow,
-        5..=6 => Kind::Dies,
-        7..=8 => Kind::Pauses,
-        _ => Kind::Lies,
-    };
-    let both = random.per_mille(600) || uniform;
-    let queues: &[&str] = if both { &["batches", "other"] } else { &["batches"] };
-    Runner {
-        spec: RunnerSpec {
-            name: RunnerName::new(&format!("runner-{number}")),
-            session: Session(1),
-            queues: queues.iter().map(|queue| Arc::from(*queue)).collect(),
-            dimensions: Dimensions::of(offers),
-            slots: random.between(1, 4) as u32,
-            keep: false,
-        },
-        kind,
-        registered: false,
-        poll: None,
-        next_poll: 1,
-        held: BTreeMap::new(),
-        old: Vec::new(),
-        renewed_ms: 0,
-        stopped_until_ms: 0,
-        stops_at_ms: random.between(2000, 40_000),
     }
 }

@@ -1,5 +1,7 @@
 //! What runners, clients and the operator do, and what they make of answers.
 
+use model::{NewJob, Terms};
+
 use super::*;
 
 impl World {
@@ -221,8 +223,13 @@ impl World {
             self.next_body += 1;
             let count = self.random.between(1, 6);
             let uniform = self.oracle.uniform;
+            // Mostly a job that is live for the client; some of them are over when the child arrives.
+            let parents: Vec<JobId> = self.disk.live.keys().rev().take(20).copied().collect();
             let jobs: Vec<_> = (0..count)
-                .map(|i| actors::job(&mut self.random, uniform, body * 100 + i))
+                .map(|i| {
+                    let job = actors::job(&mut self.random, uniform, body * 100 + i, &parents);
+                    self.reusing(job)
+                })
                 .collect();
             let key = (number as u64) << 32 | body;
             let group = self.random.per_mille(500);
@@ -234,6 +241,13 @@ impl World {
             let next = self.now_ms + self.random.between(500, 4000);
             self.at(next, Event::Wake(to));
         }
+    }
+
+    /// A door looks for a result before it submits.
+    fn reusing(&self, job: Arc<NewJob>) -> Arc<NewJob> {
+        let reuses = self.rules.offer(&job);
+        let terms = Terms { reuses, ..job.terms.clone() };
+        Arc::new(NewJob { terms, ..(*job).clone() })
     }
 
     pub(super) fn wake_operator(&mut self) {
@@ -285,11 +299,19 @@ impl World {
                 let number = self.random.below(self.runners.len() as u64) as usize;
                 let runner = &mut self.runners[number];
                 runner.spec.session = Session(runner.spec.session.0 + 1);
+                if self.random.per_mille(700) {
+                    // It comes back on another machine.
+                    runner.spec.dimensions =
+                        Dimensions::of(self.random.pick::<&[_]>(&actors::OFFERS));
+                }
                 runner.registered = false;
                 runner.held.clear();
                 runner.poll = None;
             }
-            _ => {}
+            _ => {
+                let runner = self.random.below(self.runners.len() as u64) as usize;
+                self.send(To::Operator, Request::Lose { runner });
+            }
         }
         let next = self.now_ms + self.random.between(200, 3000);
         self.at(next, Event::Wake(To::Operator));

@@ -19,6 +19,7 @@ impl World {
         }
         let now = Now { mono_ms: 0, wall: self.now().wall };
         let engine = Engine::restore(config, self.disk.snapshot(), now);
+        self.rules.restart(&self.disk, self.now_ms, self.jumped);
         self.server = Some(Server {
             engine,
             open: Batch::default(),
@@ -59,10 +60,13 @@ impl World {
         let polls_early = self.server_bug(ServerBug::AnswerPollsBeforeCommit);
         let Some(server) = &mut self.server else { return Ok(()) };
         let mut effects = Vec::new();
+        let known = server.open.changes.len();
         server.engine.drain(&mut server.open.changes, &mut effects);
         let mut early = Vec::new();
+        let mut granted = Vec::new();
         for effect in effects {
             let Effect::PollAnswered { poll, leases } = effect else { continue };
+            granted.extend(leases.clone());
             let Some((to, number, spec)) = server.parked.remove(&poll) else { continue };
             let reply = Reply::Leases { poll: number, session: spec.session, leases };
             if polls_early {
@@ -71,6 +75,12 @@ impl World {
                 server.open.replies.push((to, reply))
             }
         }
+        if let Some((_, Reply::Leases { leases, .. })) = &reply {
+            granted.extend(leases.clone());
+        }
+        let parked = server.parked.values().map(|(_, _, spec)| spec.name.clone()).collect();
+        self.rules.follow(&server.open.changes[known..], &parked)?;
+        self.rules.leased(&granted)?;
         if let Some(reply) = reply {
             if ack_early { early.push(reply) } else { server.open.replies.push(reply) }
         }
@@ -102,6 +112,7 @@ impl World {
         let before = self.disk.clone();
         self.commit(&batch.changes)?;
         self.oracle.committed(&batch.changes, &before, &self.disk)?;
+        self.rules.committed(&batch.changes);
         for change in &batch.changes {
             if let Change::JobRunning { id, attempt, .. } = change {
                 self.mix(id.0 << 8 | u64::from(attempt.0));
@@ -132,6 +143,28 @@ impl World {
         Ok(())
     }
 
+    /// What of a request the rules ask for.
+    fn input(&self, request: &Request) -> Input {
+        let name = |runner: &usize| self.runners[*runner].spec.name.clone();
+        match request {
+            Request::Register(spec) => Input::Register(spec.clone()),
+            Request::Poll { runner, .. } | Request::Renew { runner, .. } => {
+                Input::Heard(runner.name.clone(), runner.session)
+            }
+            Request::Deregister { runner } => Input::Deregister(name(runner)),
+            Request::Drain { runner, drain } => Input::Drain(name(runner), *drain),
+            Request::Cancel { job } => Input::Cancel(*job),
+            Request::CancelGroup { group } => Input::CancelGroup(*group),
+            Request::Retry { job } => Input::Retry(*job),
+            Request::Start { .. }
+            | Request::AppendLog { .. }
+            | Request::Complete { .. }
+            | Request::Release { .. }
+            | Request::Submit { .. }
+            | Request::Lose { .. } => Input::Other,
+        }
+    }
+
     pub(super) fn serve(&mut self, to: To, request: Request) -> Result<(), String> {
         let now = self.now();
         let stale_retry = self.server_bug(ServerBug::RetryFromStaleRead);
@@ -140,6 +173,7 @@ impl World {
             self.at(self.now_ms + 200, Event::Arrive(to, request));
             return Ok(());
         }
+        self.rules.hear(self.input(&request), self.now_ms);
         let Some(server) = &mut self.server else { return Ok(()) };
         let engine = &mut server.engine;
         let reply = match request {
@@ -276,6 +310,11 @@ impl World {
             Request::Deregister { runner } => {
                 let name = self.runners[runner].spec.name.clone();
                 engine.deregister(DeregisterOp { runner: name }, now);
+                Reply::Nothing
+            }
+            Request::Lose { runner } => {
+                let name = self.runners[runner].spec.name.clone();
+                engine.lose_runner(LoseOp { runner: name, why: "given up".to_owned() }, now);
                 Reply::Nothing
             }
             Request::Retry { job } => {
