@@ -94,6 +94,10 @@ async fn tell_one(server: &Arc<Server>, notice: Notice) -> Told {
         );
         return Told::Done;
     };
+    if now().0.saturating_sub(notice.at.0) > GIVEN_UP_MS {
+        tracing::warn!("gave up telling the topic `{topic}` of task {task}, after a week");
+        return Told::Done;
+    }
     if let Some(silent) = server.silent.lock().get(&url).filter(|silent| silent.until > now()) {
         return Told::Later(silent.until);
     }
@@ -103,10 +107,6 @@ async fn tell_one(server: &Arc<Server>, notice: Notice) -> Told {
         }
         return Told::Done;
     };
-    if now().0.saturating_sub(notice.at.0) > GIVEN_UP_MS {
-        tracing::warn!("gave up telling the topic `{topic}` of task {task}, after a week: {why}");
-        return Told::Done;
-    }
     // SECURITY: the address itself may hold a secret, and stays out of the log.
     let mut silent = server.silent.lock();
     let known = silent.entry(url).or_insert_with(|| {

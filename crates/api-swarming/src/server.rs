@@ -112,8 +112,10 @@ pub(crate) struct Server {
     logs_deleted: Mutex<(Option<Instant>, bool)>,
     /// Addresses that took nothing the last time.
     pub silent: Mutex<HashMap<String, Silent>>,
-    /// Few look at everything at once, or nobody else gets anything done.
-    pub looking: Semaphore,
+    /// Turns for what reads a page, and for what may look at everything: few of those at once, or nobody else gets anything
+    /// done.
+    pub reading: Arc<Semaphore>,
+    pub looking: Arc<Semaphore>,
 }
 
 impl Server {
@@ -141,7 +143,8 @@ impl Server {
             cache_sizes: RwLock::default(),
             logs_deleted: Mutex::default(),
             silent: Mutex::default(),
-            looking: Semaphore::new(LOOKING),
+            reading: Arc::new(Semaphore::new(READING)),
+            looking: Arc::new(Semaphore::new(LOOKING)),
         })
     }
 
@@ -340,7 +343,8 @@ impl Server {
 
 /// To find what output is nobody's takes a look at every task.
 const LOGS: Duration = Duration::from_secs(24 * 60 * 60);
-/// Long looks at once.
+/// Pages, and long looks, at once.
+const READING: usize = 8;
 const LOOKING: usize = 2;
 
 impl Server {

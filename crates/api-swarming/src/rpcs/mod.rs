@@ -57,7 +57,7 @@ impl Rpcs {
         /// The method's name decides what is read and written. What looks at many rows or bots does so where it keeps nobody
         /// waiting, and few do at once.
         macro_rules! methods {
-            ($caller:expr, $($name:literal => $function:path),+ $(,)? $(; aside: $($long:literal => $look:path),+ $(,)?)?) => {
+            ($caller:expr, $($name:literal => $function:path),+ $(,)? $(; aside of $turns:ident: $($long:literal => $look:path),+ $(,)?)*) => {
                 match method {
                     $($name => {
                         let request = message.decode()?;
@@ -67,12 +67,16 @@ impl Rpcs {
                     $($($long => {
                         let request = message.decode()?;
                         let (server, caller) = (self.0.clone(), $caller);
-                        let _turn = self.0.looking.acquire().await;
-                        let look = move || Handle::current().block_on($look(&server, &caller, request));
+                        let turn = self.0.$turns.clone().acquire_owned().await;
+                        let look = move || {
+                            // Held until it is done, also when nobody waits for it any more.
+                            let _turn = turn;
+                            Handle::current().block_on($look(&server, &caller, request))
+                        };
                         let answer = tokio::task::spawn_blocking(look).await;
                         let answer = answer.map_err(|error| Status::internal(&error))??;
                         Ok(writer.write(&answer))
-                    })+)?
+                    })+)*
                     _ => Err(no_method(service, method)),
                 }
             };
@@ -86,17 +90,18 @@ impl Rpcs {
                 "NewTask" => tasks::new_task,
                 "ListTaskStates" => tasks::list_task_states,
                 "CancelTasks" => tasks::cancel_tasks;
-                aside:
+                aside of reading:
                 "BatchGetResult" => tasks::batch_get_result,
                 "ListTasks" => tasks::list_tasks,
-                "ListTaskRequests" => tasks::list_task_requests,
+                "ListTaskRequests" => tasks::list_task_requests;
+                aside of looking:
                 "CountTasks" => tasks::count_tasks,
             ),
             "swarming.v2.Bots" => methods!(asked.caller(&self.0).await?,
                 "GetBot" => bots::get_bot,
                 "DeleteBot" => bots::delete_bot,
                 "TerminateBot" => bots::terminate_bot;
-                aside:
+                aside of reading:
                 "ListBotEvents" => bots::list_bot_events,
                 "ListBotTasks" => bots::list_bot_tasks,
                 "ListBots" => bots::list_bots,
@@ -112,10 +117,11 @@ impl Rpcs {
                 "GetStanding" => own::get_standing,
                 "SetDrain" => own::set_drain,
                 "FindOutput" => own::find_output;
-                aside:
-                "WhyPending" => own::why_pending,
+                aside of reading:
                 "SearchBots" => own::search_bots,
-                "GetHistory" => own::get_history,
+                "GetHistory" => own::get_history;
+                aside of looking:
+                "WhyPending" => own::why_pending,
             ),
             _ => Err(no_service(service)),
         }

@@ -19,17 +19,19 @@ pub(crate) async fn terminate(
     bot: &str,
     reason: &str,
 ) -> Result<TaskId, Status> {
-    if let Some(waiting) = waiting(server, bot)? {
-        return Ok(waiting);
-    }
     let mut task = NewTask::terminate(bot, reason);
     // One that is drained gets nothing, so that nobody could run this either.
     let draining = server.dispatcher.is_draining(&hand(bot));
     for slice in &mut task.slices {
         slice.wait_for_capacity |= draining;
     }
-    let draft = Draft::termination(&server.config(), caller, task);
-    let id = create::create(server, draft).await?.id;
+    let id = match waiting(server, bot)? {
+        Some(waiting) => waiting,
+        None => {
+            let draft = Draft::termination(&server.config(), caller, task);
+            create::create(server, draft).await?.id
+        }
+    };
     if draining {
         // It is the most urgent of all tasks, so the bot gets this first, and then it is gone.
         server.dispatcher.drain_runner(DrainOp { runner: hand(bot), drain: false }).await;

@@ -255,3 +255,14 @@ async fn a_bot_that_is_drained_can_be_ended() {
     assert_eq!(told["task_id"], format!("{}1", &task[..task.len() - 1]));
     assert_eq!(ground.state(&waiting).await, "PENDING");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_was_to_end_and_was_drained_since_ends() {
+    let ground = Ground::new().await;
+    let bot = idle(&ground, "b1", &[]).await;
+    let first = ground.ok("Bots/TerminateBot", json!({"botId": "b1"})).await;
+    own(&ground, "SetDrain", json!({"botId": "b1", "drain": true})).await;
+    let second = ground.ok("Bots/TerminateBot", json!({"botId": "b1"})).await;
+    assert_eq!(first, second);
+    assert_eq!(bot.poll().await["cmd"], "terminate");
+}

@@ -118,7 +118,9 @@ fn again(made: &Value, bot: &str) -> Value {
     }
     json!({
         "name": made["name"], "priority": made["priority"], "taskSlices": slices, "tags": tags, "user": made["user"], "realm": made["realm"],
-        "serviceAccount": made["serviceAccount"], "botPingToleranceSecs": made["botPingToleranceSecs"],
+        "serviceAccount": made["serviceAccount"],
+        // What the pool adds is in the request already.
+        "poolTaskTemplate": "SKIP", "botPingToleranceSecs": made["botPingToleranceSecs"],
     })
 }
 
@@ -137,6 +139,7 @@ mod tests {
         let asked = again(&made, "");
         assert_eq!(asked["tags"], json!(["build:7", "retry:1"]));
         assert_eq!(asked["taskSlices"][0]["properties"]["idempotent"], false);
+        assert_eq!(asked["poolTaskTemplate"], "SKIP");
         assert!(asked.get("parentTaskId").is_none() && asked.get("taskId").is_none());
         let pinned = again(&made, "b1");
         let dimensions = &pinned["taskSlices"][0]["properties"]["dimensions"];

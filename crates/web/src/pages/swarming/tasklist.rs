@@ -70,9 +70,6 @@ impl Range {
             .filter(|text| text.parse::<u32>().is_ok_and(|h| (1..=87_600).contains(&h)));
         let hours = hours.unwrap_or("24");
         let ago = jiff::SignedDuration::from_hours(hours.parse().unwrap_or(24));
-        // The time moves on while somebody reads, and where a page behind the first begins must stay within it.
-        let reading = cx.params.get("after").map_or(0, |_| 1);
-        let ago = ago + jiff::SignedDuration::from_hours(reading);
         let start = Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH);
         Self { start, end: None, hours: Some(hours.to_owned()) }
     }
@@ -101,6 +98,11 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     let state =
         state.map_or("ALL".to_owned(), |one| one.value.trim_start_matches("QUERY_").to_uppercase());
     let mut request = search(&range, &tags, &state);
+    if range.hours.is_some() && cx.params.get("after").is_some() {
+        // The time moves on while somebody reads, and where a page behind the first begins must stay within it.
+        let earlier = range.start.checked_sub(jiff::SignedDuration::from_hours(1));
+        request["start"] = json!(earlier.unwrap_or(range.start));
+    }
     request["limit"] = json!(ROWS);
     request["cursor"] = json!(cx.params.get("after").unwrap_or_default());
     let mut found: TaskPage = cx.call("swarming.v2.Tasks/ListTasks", request).await?;
@@ -117,7 +119,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     let columns = filter::columns(&cx, &USUAL);
     let mut offered: Vec<&str> = OTHERS.to_vec();
     offered.extend(known.bots_dimensions.iter().map(|dimension| dimension.key.as_str()));
-    let total = counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, number)| *number);
+    let total = counts.iter().find(|(of, _)| *of == state).map(|(_, number)| *number);
     let info = PageInfo {
         has_next_page: !found.cursor.is_empty(),
         end_cursor: Some(found.cursor.clone()),
@@ -148,8 +150,8 @@ pub(crate) async fn list(cx: Cx) -> Answer {
                     }
                 }
             }
+            (pager(&cx, &info, total, found.items.len()))
         }
-        @if !cx.fragment { (list::pager(&cx, &info, total, found.items.len())) }
     };
     Ok(cx.page(&Page::new("Tasks").live(Topic::Swarming), body))
 }
@@ -176,6 +178,14 @@ async fn counts<'a>(
     let sum = each.filter_map(|state| counts.iter().find(|(of, _)| *of == state));
     counts.insert(0, ("ALL", sum.map(|(_, number)| number).sum()));
     Ok(counts)
+}
+
+/// The next page begins where this one ends, also when it is brought up to date; how many there are is not counted then.
+fn pager(cx: &Cx, info: &PageInfo, total: Option<i64>, shown: usize) -> Markup {
+    match total {
+        Some(total) => list::pager(cx, info, total, shown),
+        None => list::pager_uncounted(cx, info, shown),
+    }
 }
 
 fn said(range: &Range) -> Markup {
