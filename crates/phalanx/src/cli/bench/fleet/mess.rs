@@ -14,8 +14,12 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// How long it has to hear of all its bots before it is measured.
-const SETTLE: Duration = Duration::from_secs(15);
+/// Between two bots that connect: it locks its database for each, and refuses those that come in a crowd.
+const APART: Duration = Duration::from_millis(25);
+/// How long it is left alone then, before it is measured.
+const SETTLE: Duration = Duration::from_secs(10);
+/// What it refused is tried again after this.
+const PAUSE: Duration = Duration::from_millis(500);
 
 struct Shared {
     client: Client,
@@ -65,6 +69,7 @@ pub async fn measure(
     });
     for number in 0..bots {
         tokio::spawn(live(shared.clone(), format!("bot-{number}")));
+        tokio::time::sleep(APART).await;
     }
     tokio::time::sleep(SETTLE).await;
     let (began, cpu) = (Instant::now(), super::super::server::cpu_of(running.0.id()));
@@ -117,7 +122,7 @@ async fn create_for_ever(shared: &Shared) {
 async fn live(shared: Arc<Shared>, id: String) {
     while !shared.over.load(Ordering::Relaxed) {
         if serve(&shared, &id).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
