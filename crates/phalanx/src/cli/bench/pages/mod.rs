@@ -381,6 +381,10 @@ impl Names {
         add("/search", &["/search", "/search?q=repo:team-07", "/search?q=It+serves"]);
         add("/palette", &["/palette?q=service-0012"]);
         add("/settings", &["/settings"]);
+        // There are no bots and tasks in this world; `bench lists` has them.
+        for page in ["/botlist", "/bot", "/tasklist", "/task", "/fleet"] {
+            add(page, &[page]);
+        }
         all
     }
 }
@@ -392,9 +396,19 @@ mod tests {
     #[test]
     fn every_page_of_the_web_ui_is_asked_for() {
         let router = include_str!("../../../../../web/src/lib.rs");
-        // What is no page: the stream of changes, a part of a form, what needs no session, and assets.
-        let others =
-            ["/live", "/actions/schedule", "/login", "/csp-report", "/assets/{version}/{file}"];
+        // What is no page: the stream of changes, a part of a form, what needs no session, assets, and addresses of before.
+        let others = [
+            "/live",
+            "/actions/schedule",
+            "/login",
+            "/csp-report",
+            "/assets/{version}/{file}",
+            "/restricted/bots",
+            "/restricted/bot/{id}",
+            "/user/tasks",
+            "/user/task/{id}",
+            "/tasks/{id}",
+        ];
         let mut routes = BTreeSet::new();
         for route in router.split(".route(").skip(1) {
             let (before, after) = route.split_once("get(").unwrap_or((route, ""));
