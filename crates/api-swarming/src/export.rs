@@ -11,7 +11,7 @@ use dispatcher::JobStanding;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Method, Response, StatusCode, header, request};
-use model::JobState;
+use model::{JobState, Outcome};
 use prost::{Message, Name};
 
 use crate::bot::text;
@@ -157,7 +157,7 @@ fn failed(status: Status) -> std::io::Error {
 fn page(server: &Server, first: u64, before: u64, format: Format) -> Result<(Bytes, Walk), Status> {
     let search = dispatcher::JobSearch {
         wire_ids: first..before,
-        standings: vec![JobStanding::Finished(find::OVER)],
+        standings: vec![JobStanding::Finished(&Outcome::NAMES)],
         ..Default::default()
     };
     let found = server.dispatcher.reader().search_jobs(&search, PAGE)?;

@@ -12,18 +12,6 @@ use crate::validate::cursor::Cursor;
 use crate::validate::requests::{TaskSearch, TimeRange};
 use crate::validate::{Filter, TaskId};
 
-/// Every way to end.
-pub(crate) const OVER: &[&str] = &[
-    "succeeded",
-    "failed",
-    "timed_out",
-    "canceled",
-    "killed",
-    "expired",
-    "no_resource",
-    "runner_lost",
-    "rejected",
-];
 const COMPLETED: &[&str] = &["succeeded", "failed"];
 const SUCCESS: &[&str] = &["succeeded"];
 const FAILURE: &[&str] = &["failed"];

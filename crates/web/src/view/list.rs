@@ -19,16 +19,14 @@ pub(crate) fn states(cx: &Cx) -> Option<Vec<&str>> {
 pub(crate) const FAILED: &str = "ERRORED,TIMEOUT";
 
 /// Links to the first and the next page. The cursor goes forward only; the browser's back goes back.
-pub(crate) fn pager(cx: &Cx, info: &PageInfo, total: i64, shown: usize) -> Markup {
-    pages(cx, info, Some(total), shown)
-}
-
-/// The same where it is not known how many there are.
-pub(crate) fn pager_uncounted(cx: &Cx, info: &PageInfo, shown: usize) -> Markup {
-    pages(cx, info, None, shown)
-}
-
-fn pages(cx: &Cx, info: &PageInfo, total: Option<i64>, shown: usize) -> Markup {
+/// `total` is `None` where it is not known how many there are.
+pub(crate) fn pager(
+    cx: &Cx,
+    info: &PageInfo,
+    total: impl Into<Option<i64>>,
+    shown: usize,
+) -> Markup {
+    let total: Option<i64> = total.into();
     let at: i64 = cx.params.get("at").and_then(|at| at.parse().ok()).unwrap_or(0).max(0);
     let last = at + shown as i64;
     html! {

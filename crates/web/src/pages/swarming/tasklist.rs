@@ -150,7 +150,7 @@ pub(crate) async fn list(cx: Cx) -> Answer {
                     }
                 }
             }
-            (pager(&cx, &info, total, found.items.len()))
+            (list::pager(&cx, &info, total, found.items.len()))
         }
     };
     Ok(cx.page(&Page::new("Tasks").live(Topic::Swarming), body))
@@ -178,14 +178,6 @@ async fn counts<'a>(
     let sum = each.filter_map(|state| counts.iter().find(|(of, _)| *of == state));
     counts.insert(0, ("ALL", sum.map(|(_, number)| number).sum()));
     Ok(counts)
-}
-
-/// The next page begins where this one ends, also when it is brought up to date; how many there are is not counted then.
-fn pager(cx: &Cx, info: &PageInfo, total: Option<i64>, shown: usize) -> Markup {
-    match total {
-        Some(total) => list::pager(cx, info, total, shown),
-        None => list::pager_uncounted(cx, info, shown),
-    }
 }
 
 fn said(range: &Range) -> Markup {
