@@ -1,7 +1,7 @@
 // People at work: the log of 100 MB, the keys, the editor, what is live.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { SHOTS, axe, context, launch, open, serve } from "./world.js";
+import { PAGES, SHOTS, axe, context, launch, open, serve } from "./world.js";
 
 let browser, server, made;
 before(async () => {
@@ -254,6 +254,26 @@ test("the log in, the theme, the log out", { timeout: 30_000 }, async () => {
   assert.equal(page.url(), `${server.url}/`, "the token is not in the address");
   assert.deepEqual(wrong, []);
   await fresh.close();
+});
+
+test("a renewal of what did not change takes nothing away", { timeout: 60_000 }, async () => {
+  const { page } = await open(made);
+  await page.goto("/executions/7");
+  const differ = await page.evaluate(async (pages) => {
+    const differ = [];
+    for (const [name, path] of Object.entries(pages)) {
+      const ask = async (headers) => new DOMParser().parseFromString(await (await fetch(path, { headers })).text(), "text/html");
+      const [whole, renewed] = [await ask({}), await ask({ "X-Fragment": "1" })];
+      for (const region of whole.querySelectorAll("[data-live]")) {
+        // Its times move on with the clock.
+        const [before, after] = [region, renewed.getElementById(region.id)].map((part) => part?.textContent.replace(/\d+/g, "0"));
+        if (after !== undefined && after !== before) differ.push(`${name} #${region.id}: ${before} ⇒ ${after}`);
+      }
+    }
+    return differ;
+  }, PAGES);
+  assert.deepEqual(differ, []);
+  await page.close();
 });
 
 test("bots and tasks: filter, columns, keys, output", { timeout: 60_000 }, async () => {

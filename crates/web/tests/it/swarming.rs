@@ -45,14 +45,14 @@ async fn bookmarks_of_tasks_filter_by_tag_state_and_time() {
     assert_eq!(search["state"], "QUERY_BOT_DIED");
     assert_eq!(search["start"], "2025-06-15T15:06:40Z");
     assert_eq!(search["end"], "2025-10-09T08:53:20Z");
-    assert_eq!(asked(&fixture, "CountTasks").len(), 12);
+    assert_eq!(asked(&fixture, "CountTasks").len(), 13);
     assert!(text.contains("2025-06-15 15:06:40 UTC to 2025-10-09"));
     assert!(text.contains(">Ubuntu-24.04</td>"), "a tag is a column");
     // A time that nobody gives is the last day.
     browser.get("/tasklist?f=state:running").await;
     let search = asked(&fixture, "ListTasks").pop().unwrap();
     assert_eq!((&search["state"], search.get("end")), (&json!("QUERY_RUNNING"), None));
-    assert_eq!(asked(&fixture, "CountTasks").len(), 24);
+    assert_eq!(asked(&fixture, "CountTasks").len(), 26);
 }
 
 #[tokio::test]

@@ -107,11 +107,15 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     request["cursor"] = json!(cx.params.get("after").unwrap_or_default());
     let mut found: TaskPage = cx.call("swarming.v2.Tasks/ListTasks", request).await?;
     sort(&mut found.items, filter::order(&cx, ORDER));
-    // They look at much: once for each look at the page, not as often as it is brought up to date.
-    let counts = match cx.fragment {
+    let mut states: Vec<&str> = match cx.fragment {
+        // Once for each look at the page, not as often as it is brought up to date.
         true => Vec::new(),
-        false => counts(&cx, &range, &tags, &state).await?,
+        false => STATES.iter().map(|(state, _)| *state).collect(),
     };
+    if !states.contains(&state.as_str()) {
+        states.push(&state);
+    }
+    let counts = counts(&cx, &range, &tags, &states).await?;
     let known = match cx.fragment {
         true => Dimensions::default(),
         false => cx.call("swarming.v2.Bots/GetBotDimensions", json!({})).await?,
@@ -126,7 +130,8 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     };
     let canceled = cx.params.get("canceled").and_then(|number| number.parse::<u32>().ok());
     let body = html! {
-        (title(&[], html! { "Tasks" }, html! { "Newest first, of " (said(&range)) "." }, html! { a.button href="/fleet" { "Over time" } @if cx.may_write() { (mass_cancel(&cx, &range, &tags, &counts)) } }))
+        // Its buttons tell counts, so it stays as it was.
+        @if !cx.fragment { (title(&[], html! { "Tasks" }, html! { "Newest first, of " (said(&range)) "." }, html! { a.button href="/fleet" { "Over time" } @if cx.may_write() { (mass_cancel(&cx, &range, &tags, &counts)) } })) }
         @if let Some(number) = canceled { p.note.good role="status" { (icon("check")) span { (counted(number, "task was", "tasks were")) " told to stop." } } }
         nav.filters aria-label="State" {
             @for (of, number) in &counts {
@@ -156,28 +161,19 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     Ok(cx.page(&Page::new("Tasks").live(Topic::Swarming), body))
 }
 
-/// How many there are in each state; one that the address names besides is counted too.
+/// How many there are in each state.
 async fn counts<'a>(
     cx: &Cx,
     range: &Range,
     tags: &[String],
-    state: &'a str,
+    states: &[&'a str],
 ) -> Result<Vec<(&'a str, i64)>, Refusal> {
-    let mut all: Vec<&str> = STATES.iter().map(|(state, _)| *state).skip(1).collect();
-    if state != "ALL" && !all.contains(&state) {
-        all.push(state);
-    }
-    let asked = all.into_iter().map(|state| async move {
+    let asked = states.iter().map(|state| async move {
         let counted: Count =
             cx.call("swarming.v2.Tasks/CountTasks", search(range, tags, state)).await?;
-        Ok::<_, Refusal>((state, counted.count))
+        Ok::<_, Refusal>((*state, counted.count))
     });
-    let mut counts = try_join_all(asked).await?;
-    // Every task is in one of these; to count all by itself would look at each.
-    let each = STATES.iter().map(|(state, _)| *state).filter(|state| *state != "DEDUPED");
-    let sum = each.filter_map(|state| counts.iter().find(|(of, _)| *of == state));
-    counts.insert(0, ("ALL", sum.map(|(_, number)| number).sum()));
-    Ok(counts)
+    try_join_all(asked).await
 }
 
 fn said(range: &Range) -> Markup {
