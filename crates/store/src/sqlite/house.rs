@@ -9,7 +9,7 @@ use model::{JobId, WallMs};
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 
-use super::labels;
+use super::blocks;
 use super::read::{SqliteReader, all};
 use super::shared::Writer;
 
@@ -108,10 +108,11 @@ impl House for SqliteHouse {
             let jobs = all(db, sql, params![signed(below), signed(ended_before.0), limit as i64], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
             })?;
-            for (job, wire_id) in &jobs {
-                if labels::forget(db, *job, *wire_id)? {
-                    self.renumbered.store(true, Ordering::Relaxed);
-                }
+            let wire_ids: Vec<i64> = jobs.iter().map(|(_, wire_id)| *wire_id).collect();
+            if blocks::take_out(db, &wire_ids)? {
+                self.renumbered.store(true, Ordering::Relaxed);
+            }
+            for (job, _) in &jobs {
                 for sql in [
                     "DELETE FROM job_reuse WHERE job_id = ?",
                     "DELETE FROM notice WHERE job_id = ?",

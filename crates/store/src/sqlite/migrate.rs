@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_campaigns.sql"),
     include_str!("../migrations/0003_terms.sql"),
     include_str!("../migrations/0004_house.sql"),
+    include_str!("../migrations/0005_blocks.sql"),
 ];
 
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
@@ -73,5 +74,23 @@ mod tests {
         assert_eq!(asked, 7);
         // Again changes nothing.
         run(&mut db, path).unwrap();
+    }
+
+    #[test]
+    fn finished_jobs_keep_their_labels() {
+        let mut db = Connection::open_in_memory().unwrap();
+        for sql in &MIGRATIONS[..4] {
+            db.execute_batch(sql).unwrap();
+        }
+        db.pragma_update(None, "user_version", 4).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.execute_batch("INSERT INTO job_label VALUES (3, 50), (258, 50), (1, 50), (3, 66)")
+            .unwrap();
+        run(&mut db, Path::new("old")).unwrap();
+        let mut statement = db.prepare("SELECT wire_id, labels FROM job_tail ORDER BY 1").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let rows: Vec<(i64, Vec<u8>)> = rows.map(Result::unwrap).collect();
+        let fifty = vec![0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 1, 2];
+        assert_eq!(rows, [(50, fifty), (66, vec![0, 0, 0, 3])]);
     }
 }

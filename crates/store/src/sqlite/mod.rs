@@ -1,5 +1,6 @@
 //! The embedded store: SQLite with a write-ahead log, full sync, one writer and many readers.
 
+mod blocks;
 mod campaigns;
 mod fleet;
 mod house;
@@ -40,6 +41,12 @@ pub enum OpenError {
         "the database `{path}` has schema {found}, newer than this program's {known}; use the newer program"
     )]
     Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("order the finished jobs of `{path}`")]
+    Blocks {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("`{path}` is a database of another program")]
     Foreign { path: PathBuf },
 }
@@ -81,6 +88,7 @@ pub fn open(directory: &Path) -> Result<Sqlite, OpenError> {
     let mut connection = Connection::open(&path).map_err(fail)?;
     configure(&connection, true).map_err(fail)?;
     migrate::run(&mut connection, &path)?;
+    fold(&mut connection).map_err(|source| OpenError::Blocks { path: path.clone(), source })?;
     let connection = Arc::new(Mutex::new(connection));
     let renumbered = Arc::new(AtomicBool::new(false));
     let reader = || SqliteReader::new(path.clone());
@@ -91,6 +99,18 @@ pub fn open(directory: &Path) -> Result<Sqlite, OpenError> {
         fleet: SqliteFleet::new(connection.clone(), reader()),
         house: SqliteHouse::new(connection, reader(), renumbered),
     })
+}
+
+/// An older program's database has no blocks.
+fn fold(connection: &mut Connection) -> Result<(), read::Boxed> {
+    loop {
+        let transaction = connection.transaction()?;
+        let folded = blocks::fold(&transaction)?;
+        transaction.commit()?;
+        if !folded {
+            return Ok(());
+        }
+    }
 }
 
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {

@@ -14,8 +14,8 @@ use model::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
-use super::labels;
 use super::read::Boxed;
+use super::{blocks, labels};
 use crate::codec;
 
 /// The read-write connection.
@@ -30,6 +30,8 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Known {
     numbers: labels::Numbers,
+    /// Finished jobs that are in no block, or more: others take some out.
+    loose: usize,
     /// Live jobs of which somebody wants to hear.
     notified: BTreeSet<JobId>,
     /// Names were deleted: their numbers may be others' soon.
@@ -39,8 +41,8 @@ struct Known {
 impl SqliteStore {
     /// `renumbered` is set by whoever deletes names, with the connection locked.
     pub(super) fn new(connection: Arc<Mutex<Connection>>, renumbered: Arc<AtomicBool>) -> Self {
-        let (numbers, notified) = Default::default();
-        Self { connection, known: Known { numbers, notified, renumbered } }
+        let (numbers, loose, notified) = Default::default();
+        Self { connection, known: Known { numbers, loose, notified, renumbered } }
     }
 }
 
@@ -49,6 +51,7 @@ impl Store for SqliteStore {
         let connection = self.connection.lock();
         let fail = |error| StoreError::new("load what is live", error);
         self.known.notified = load_notified(&connection).map_err(|error| fail(error.into()))?;
+        self.known.loose = blocks::loose(&connection).map_err(|error| fail(error.into()))?;
         load(&connection).map_err(fail)
     }
 
@@ -65,6 +68,13 @@ fn commit(connection: &mut Connection, known: &mut Known, changes: &[Change]) ->
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for change in changes {
         apply(&transaction, known, change)?;
+    }
+    while known.loose >= blocks::JOBS {
+        let folded = blocks::fold(&transaction)?;
+        known.loose = blocks::loose(&transaction)?;
+        if !folded {
+            break;
+        }
     }
     Ok(transaction.commit()?)
 }
@@ -105,7 +115,7 @@ fn apply(db: &Connection, known: &mut Known, change: &Change) -> Result<(), Boxe
         Change::AttemptEnded { id, record } => attempt_insert(db, *id, record),
         Change::JobFinished { id, outcome, slice, attempts, reusable, at, group: _ } => {
             job_done_insert(db, *id, outcome, *slice, *attempts, *at)?;
-            labels::put(db, &mut known.numbers, *id, outcome)?;
+            known.loose += usize::from(labels::put(db, &mut known.numbers, *id, outcome)?);
             known.notice(db, *id, *at)?;
             known.notified.remove(id);
             if let Some(key) = reusable {
@@ -114,7 +124,9 @@ fn apply(db: &Connection, known: &mut Known, change: &Change) -> Result<(), Boxe
             job_live_delete(db, *id)
         }
         Change::JobRevived { id, attempts, at } => {
-            labels::remove(db, *id)?;
+            if labels::remove(db, *id)? {
+                known.numbers = labels::Numbers::default();
+            }
             if is_notified(db, *id)? {
                 known.notified.insert(*id);
             }

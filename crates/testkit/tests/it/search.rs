@@ -1,5 +1,6 @@
 //! Searches of the store against a list that is filtered by hand.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use dispatcher::{House, JobSearch, JobStanding, Reader, Store};
@@ -29,7 +30,7 @@ impl Dice {
     }
 }
 
-fn insert(store: &mut dyn Store, dice: &mut Dice, number: u64) -> Option<Known> {
+fn insert(dice: &mut Dice, number: u64, changes: &mut Vec<Change>) -> Option<Known> {
     let id = JobId(number);
     let named = dice.below(10) > 0;
     let wire_id = named.then_some(number * 16 + dice.below(16));
@@ -52,7 +53,7 @@ fn insert(store: &mut dyn Store, dice: &mut Dice, number: u64) -> Option<Known> 
             ..Terms::default()
         },
     });
-    let mut changes = vec![Change::JobInserted { id, group: None, job, at }];
+    changes.push(Change::JobInserted { id, group: None, job, at });
     let runner = RunnerName::new(&format!("r{}", dice.below(3)));
     let (attempt, slice) = (AttemptNumber(1), 0);
     let step = if reused { 9 } else { dice.below(10) };
@@ -106,8 +107,37 @@ fn insert(store: &mut dyn Store, dice: &mut Dice, number: u64) -> Option<Known> 
             at,
         });
     }
-    store.commit(&changes).unwrap();
     wire_id.map(|wire_id| Known { id, wire_id, labels, state, reused, runner: ran })
+}
+
+fn insert_all(store: &mut dyn Store, dice: &mut Dice, numbers: Range<u64>) -> Vec<Known> {
+    let mut all = Vec::new();
+    let mut changes = Vec::new();
+    for number in numbers {
+        all.extend(insert(dice, number, &mut changes));
+        if number % 100 == 0 {
+            store.commit(&std::mem::take(&mut changes)).unwrap();
+        }
+    }
+    store.commit(&changes).unwrap();
+    all
+}
+
+/// A job that ends long after those that were made with it.
+fn end(store: &mut dyn Store, known: &mut Known) {
+    let at = WallMs(3_000_000);
+    let outcome = Outcome::Canceled;
+    known.state = outcome.name();
+    let finished = Change::JobFinished {
+        id: known.id,
+        group: None,
+        outcome,
+        slice: 0,
+        attempts: 0,
+        reusable: None,
+        at,
+    };
+    store.commit(&[finished]).unwrap();
 }
 
 fn found(known: &Known, search: &JobSearch) -> bool {
@@ -128,6 +158,16 @@ fn found(known: &Known, search: &JobSearch) -> bool {
             .is_none_or(|runner| known.runner.as_deref() == Some(runner.as_str()))
 }
 
+fn known_end(all: &[Known]) -> u64 {
+    all.iter().map(|known| known.wire_id).max().unwrap_or_default() + 1
+}
+
+/// Where its attempts ran.
+fn runner_of(reader: &dyn Reader, id: JobId) -> Option<String> {
+    let attempts = reader.last_attempts(&[id]).unwrap();
+    attempts.first().map(|attempt| attempt.record.runner.to_string())
+}
+
 /// Random searches find what a look at each job finds; how much that was.
 fn agree(reader: &dyn Reader, dice: &mut Dice, all: &[Known]) -> usize {
     let standings: [&[JobStanding]; 6] = [
@@ -146,9 +186,10 @@ fn agree(reader: &dyn Reader, dice: &mut Dice, all: &[Known]) -> usize {
             alternatives.map(Arc::from).collect()
         });
         let labels = labels.collect();
-        let from = dice.below(5000);
+        let from = dice.below(known_end(all));
+        let width = [1, 4000, 40_000, 150_000][dice.below(4) as usize];
         let search = JobSearch {
-            wire_ids: if dice.below(2) == 0 { 0..i64::MAX as u64 } else { from..from + 4000 },
+            wire_ids: if dice.below(2) == 0 { 0..i64::MAX as u64 } else { from..from + width },
             labels,
             standings: standings[dice.below(6) as usize].to_vec(),
             reused: [None, None, Some(true), Some(false)][dice.below(4) as usize],
@@ -181,15 +222,26 @@ fn a_search_finds_what_a_look_at_each_job_finds() {
     };
     let put = |name| Change::RunnerPut { runner: spec(name), draining: false, at: WallMs(0) };
     store.commit(&["r0", "r1", "r2"].map(put)).unwrap();
-    let mut all: Vec<Known> =
-        (1..=600).filter_map(|number| insert(&mut store, &mut dice, number)).collect();
-    // Some are tried again.
-    let over = all.iter_mut().filter(|known| known.state == "killed").step_by(3);
-    for known in over {
+    // Enough for some blocks, and for jobs that are in none.
+    let mut all = insert_all(&mut store, &mut dice, 1..14_000);
+    // Some are tried again, and some of those end.
+    let over = all.iter_mut().filter(|known| known.state == "killed").step_by(9);
+    for (number, known) in over.enumerate() {
         let revived = Change::JobRevived { id: known.id, attempts: 1, at: WallMs(2_000_000) };
         store.commit(&[revived]).unwrap();
         (known.state, known.runner) = ("queued", None);
+        if number % 2 == 0 {
+            end(&mut store, known);
+            known.runner = runner_of(&reader, known.id);
+        }
     }
+    let waiting = all.iter_mut().filter(|known| known.state == "queued" && known.id.0 < 3000);
+    for known in waiting.step_by(2) {
+        end(&mut store, known);
+        known.runner = runner_of(&reader, known.id);
+    }
+    let more = insert_all(&mut store, &mut dice, 14_000..20_000);
+    all.extend(more);
     let hits = agree(&reader, &mut dice, &all);
     assert!(hits > 1000, "searches that find something: {hits}");
     let last = all.last().unwrap();
@@ -208,20 +260,19 @@ fn old_jobs_are_deleted_with_all_that_they_are_found_by() {
     let store::Sqlite { jobs: mut store, reader, house, .. } =
         store::open_sqlite(folder.path()).unwrap();
     let mut dice = Dice(11);
-    let mut all: Vec<Known> =
-        (1..=300).filter_map(|number| insert(&mut store, &mut dice, number)).collect();
+    let mut all = insert_all(&mut store, &mut dice, 1..14_000);
     let below = all[all.len() / 2].wire_id;
     let is_old =
         |known: &Known| known.wire_id < below && !["queued", "running"].contains(&known.state);
     let old = all.iter().filter(|known| is_old(known)).count();
     let mut gone = 0;
     loop {
-        match house.delete_jobs(below, WallMs(u64::MAX), 7).unwrap() {
+        match house.delete_jobs(below, WallMs(u64::MAX), 331).unwrap() {
             0 => break,
             some => gone += some,
         }
     }
-    assert!(gone > 50, "{gone}");
+    assert!(gone > 4096, "{gone}");
     assert_eq!(gone, old);
     all.retain(|known| !is_old(known));
     agree(&reader, &mut dice, &all);
@@ -229,8 +280,7 @@ fn old_jobs_are_deleted_with_all_that_they_are_found_by() {
     while house.delete_jobs(u64::MAX, WallMs(u64::MAX), 1000).unwrap() > 0 {}
     let newest = all.iter().map(|known| known.id).max();
     all.retain(|known| ["queued", "running"].contains(&known.state) || Some(known.id) == newest);
-    let more = (301..=600).filter_map(|number| insert(&mut store, &mut dice, number));
-    all.extend(more);
+    all.extend(insert_all(&mut store, &mut dice, 14_000..20_000));
     assert!(agree(&reader, &mut dice, &all) > 300);
     let ids: Vec<u64> = all.iter().map(|known| known.wire_id).collect();
     assert_eq!(reader.jobs_by_wire_id(&ids).unwrap().len(), all.len());
@@ -259,9 +309,7 @@ fn the_latest_good_result_is_reused() {
     let folder = tempfile::tempdir().unwrap();
     let store::Sqlite { jobs: mut store, reader, .. } = store::open_sqlite(folder.path()).unwrap();
     let mut dice = Dice(7);
-    for number in 1..=200 {
-        insert(&mut store, &mut dice, number);
-    }
+    insert_all(&mut store, &mut dice, 1..200);
     let (job, at) = reader.reusable(ReuseKey([3; 32])).unwrap().unwrap();
     assert_eq!((job.0 % 5, at.0), (3, 1_000_000 + job.0));
     assert!(reader.reusable(ReuseKey([9; 32])).unwrap().is_none());

@@ -18,7 +18,7 @@ use model::{
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::fleet::{call, now_micros};
+use super::fleet::now_micros;
 use super::http::Connection;
 use super::server::ServerProcess;
 use super::{Figure, figure, median};
@@ -44,86 +44,107 @@ const APART_MS: u64 = 80;
 
 impl Lists {
     pub async fn run(&self) -> anyhow::Result<Vec<Figure>> {
-        let few = self.measure(self.few).await?;
-        let many = self.measure(self.tasks).await?;
+        let mut few = self.start(self.few).await?;
+        let mut many = self.start(self.tasks).await?;
         let mut lines = vec![figure(
             format!("start with {} tasks and {} bots", self.tasks, self.bots),
             format!("{:.0} ms", many.start.as_secs_f64() * 1000.0),
             None,
         )];
-        for ((what, few), (_, many)) in few.calls.iter().zip(&many.calls) {
+        for call in calls() {
+            // Turn by turn: whatever else the machine does, it does to both.
+            let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
+            for _ in 0..self.rounds {
+                of_few.push(few.time(&call).await?);
+                of_many.push(many.time(&call).await?);
+            }
+            let (of_few, of_many) = (median(&mut of_few), median(&mut of_many));
             lines.push(figure(
-                format!("{what}: {} tasks", self.tasks),
-                format!("{many:.1} ms"),
+                format!("{}: {} tasks", call.what, self.tasks),
+                format!("{of_many:.1} ms"),
                 Some("≤ 50 ms"),
             ));
             lines.push(figure(
                 format!("  / that with {}", self.few),
-                format!("{:.2}", many / few),
+                format!("{:.2}", of_many / of_few),
                 Some("≤ 2"),
             ));
         }
         Ok(lines)
     }
 
-    async fn measure(&self, tasks: u64) -> anyhow::Result<Measured> {
+    async fn start(&self, tasks: u64) -> anyhow::Result<Asked> {
         let data = tempfile::tempdir()?;
         tokio::task::block_in_place(|| fill(data.path(), tasks, self.bots))?;
         let began = Instant::now();
         let server = ServerProcess::start(data.path(), false, 60_000)?;
         let start = began.elapsed();
-        let mut connection = Connection::open(&server.address, "").await?;
-        // A count costs what it counts: all of a larger store is more, a time of it is not.
-        let long_ago = "2020-01-01T00:00:00Z";
-        let lately = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(10);
-        let lately = lately.to_string();
-        let two_tags = json!(["builder:b-17", "pool:default"]);
-        let mut calls = Vec::new();
-        for (what, rpc, request) in [
-            (
-                "ListTasks, two tags and a state",
-                "Tasks/ListTasks",
-                json!({"state": "QUERY_COMPLETED_FAILURE", "tags": two_tags, "limit": 10}),
-            ),
-            (
-                "CountTasks, two tags and a state",
-                "Tasks/CountTasks",
-                json!({"state": "QUERY_COMPLETED", "tags": two_tags, "start": long_ago}),
-            ),
-            (
-                "CountTasks, the same of ten minutes",
-                "Tasks/CountTasks",
-                json!({"state": "QUERY_COMPLETED", "tags": two_tags, "start": lately}),
-            ),
-            ("ListTasks, all", "Tasks/ListTasks", json!({"state": "QUERY_ALL"})),
-            (
-                "ListTasks, a rare state",
-                "Tasks/ListTasks",
-                json!({"state": "QUERY_EXPIRED", "limit": 10}),
-            ),
-            (
-                "ListBots, a dimension",
-                "Bots/ListBots",
-                json!({"dimensions": [{"key": "rack", "value": "r-7"}]}),
-            ),
-            ("GetBotDimensions", "Bots/GetBotDimensions", json!({"pool": "default"})),
-        ] {
-            let mut times = Vec::new();
-            for _ in 0..self.rounds {
-                let began = Instant::now();
-                let reply = call(&mut connection, rpc, &request).await?;
-                times.push(began.elapsed().as_secs_f64() * 1000.0);
-                anyhow::ensure!(finds(&reply), "{what} found nothing: {reply}");
-            }
-            calls.push((what, median(&mut times)));
-        }
-        Ok(Measured { start, calls })
+        let connection = Connection::open(&server.address, "").await?;
+        Ok(Asked { connection, start, _server: server, _data: data })
     }
 }
 
-struct Measured {
+struct Call {
+    what: &'static str,
+    rpc: &'static str,
+    request: Value,
+}
+
+fn calls() -> Vec<Call> {
+    let long_ago = "2020-01-01T00:00:00Z";
+    let lately = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(10);
+    let lately = lately.to_string();
+    let two_tags = json!(["builder:b-17", "pool:default"]);
+    let calls = [
+        (
+            "ListTasks, two tags and a state",
+            "Tasks/ListTasks",
+            json!({"state": "QUERY_COMPLETED_FAILURE", "tags": two_tags, "limit": 10}),
+        ),
+        ("ListTasks, all", "Tasks/ListTasks", json!({"state": "QUERY_ALL"})),
+        (
+            "ListTasks, a rare state",
+            "Tasks/ListTasks",
+            json!({"state": "QUERY_EXPIRED", "limit": 10}),
+        ),
+        (
+            "CountTasks, two tags and a state",
+            "Tasks/CountTasks",
+            json!({"state": "QUERY_COMPLETED", "tags": two_tags, "start": long_ago}),
+        ),
+        (
+            "CountTasks, the same of ten minutes",
+            "Tasks/CountTasks",
+            json!({"state": "QUERY_COMPLETED", "tags": two_tags, "start": lately}),
+        ),
+        ("CountTasks, all", "Tasks/CountTasks", json!({"state": "QUERY_ALL", "start": long_ago})),
+        (
+            "ListBots, a dimension",
+            "Bots/ListBots",
+            json!({"dimensions": [{"key": "rack", "value": "r-7"}]}),
+        ),
+        ("GetBotDimensions", "Bots/GetBotDimensions", json!({"pool": "default"})),
+    ];
+    calls.map(|(what, rpc, request)| Call { what, rpc, request }).into()
+}
+
+/// A server with much or little in its store.
+struct Asked {
+    connection: Connection,
     start: Duration,
-    calls: Vec<(&'static str, f64)>,
+    _server: ServerProcess,
+    _data: tempfile::TempDir,
+}
+
+impl Asked {
+    /// In milliseconds.
+    async fn time(&mut self, call: &Call) -> anyhow::Result<f64> {
+        let began = Instant::now();
+        let reply = super::fleet::call(&mut self.connection, call.rpc, &call.request).await?;
+        let time = began.elapsed().as_secs_f64() * 1000.0;
+        anyhow::ensure!(finds(&reply), "{} found nothing: {reply}", call.what);
+        Ok(time)
+    }
 }
 
 /// A measurement of nothing is none.
