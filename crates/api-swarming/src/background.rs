@@ -20,8 +20,8 @@ const SEEN: Duration = Duration::from_secs(10 * 60);
 const EVENTS_MS: u64 = 28 * 24 * 60 * 60 * 1000;
 /// Events that are dropped at once, so that nobody waits for the database.
 const PRUNED: usize = 1000;
-/// The same of tasks, of which each has a dozen rows.
-const DELETED: usize = 50;
+/// The same of tasks, of which each has some rows.
+const DELETED: usize = 200;
 /// How often it is noted how fleet and queue stand, and how long all of that is kept.
 const SAMPLE: Duration = Duration::from_secs(60);
 const SAMPLES_MS: u64 = 2 * 24 * 60 * 60 * 1000;
@@ -76,16 +76,21 @@ pub(crate) async fn delete_old(server: &Arc<Server>) {
         let thin = WallMs(now().0.saturating_sub(SAMPLES_MS));
         of.house.prune_samples(oldest, thin).map_err(of_store)?;
         let below = find::first_of(i64::try_from(oldest.0).unwrap_or(i64::MAX));
-        let mut gone = 0;
-        loop {
-            let began = Instant::now();
-            match of.house.delete_jobs(below, oldest, DELETED).map_err(of_store)? {
-                0 => return Ok(gone),
-                some => gone += some,
+        // Others write, too.
+        let all = |delete: &dyn Fn() -> Result<usize, dispatcher::StoreError>| {
+            let mut gone = 0;
+            loop {
+                let began = Instant::now();
+                match delete().map_err(of_store)? {
+                    0 => return Ok(gone),
+                    some => gone += some,
+                }
+                std::thread::sleep(began.elapsed() * 4);
             }
-            // Others write, too.
-            std::thread::sleep(began.elapsed() * 4);
-        }
+        };
+        let gone = all(&|| of.house.delete_jobs(below, oldest, DELETED))?;
+        all(&|| of.house.delete_labels(PRUNED))?;
+        Ok(gone)
     });
     let gone = match pruned.await {
         Ok(Ok(gone)) => gone,

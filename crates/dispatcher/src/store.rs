@@ -108,6 +108,10 @@ pub trait House: Send + Sync {
         limit: usize,
     ) -> Result<usize, StoreError>;
 
+    /// Deletes up to so many labels that only deleted jobs had, and says how many. Some stay for later with jobs that are not
+    /// deleted yet.
+    fn delete_labels(&self, limit: usize) -> Result<usize, StoreError>;
+
     /// Shows where the log of each attempt that is over lies: [`Extents`](blobs::Extents), encoded.
     fn each_log(&self, see: &mut dyn FnMut(&[u8])) -> Result<(), StoreError>;
 

@@ -3,12 +3,12 @@
 -- Those that ended last. When there are 4096 of them they become a block.
 CREATE TABLE job_tail (
     wire_id     INTEGER PRIMARY KEY,
-    -- The numbers of its labels, four bytes each, high byte first, rising.
-    labels      BLOB NOT NULL CHECK (length(labels) % 4 = 0)
+    -- The numbers of its labels, eight bytes each, high byte first, rising.
+    labels      BLOB NOT NULL CHECK (length(labels) % 8 = 0)
 ) STRICT;
 
 INSERT INTO job_tail (wire_id, labels)
-SELECT wire_id, unhex(group_concat(printf('%08X', label_id), '' ORDER BY label_id)) FROM job_label GROUP BY wire_id;
+SELECT wire_id, unhex(group_concat(printf('%016X', label_id), '' ORDER BY label_id)) FROM job_label GROUP BY wire_id;
 
 DROP TABLE job_label;
 
@@ -17,23 +17,28 @@ CREATE TABLE block (
     block_id    INTEGER PRIMARY KEY,
     first       INTEGER NOT NULL,
     last        INTEGER NOT NULL,
-    -- Bitmap of those that are no longer here; NULL when all are.
-    gone        BLOB
+    -- Of those that were deleted or run again: a bitmap, low bit first. NULL while there is none.
+    gone        BLOB,
+    -- How many are left. Nothing is found in a block of none; what is in it goes in small parts.
+    jobs        INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX block_last ON block (last, first);
+CREATE INDEX block_empty ON block (block_id) WHERE jobs = 0;
 
 -- Apart from the above, which every search reads.
 CREATE TABLE block_jobs (
-    block_id    INTEGER PRIMARY KEY REFERENCES block,
+    block_id    INTEGER PRIMARY KEY,
     -- Eight bytes each, high byte first.
     wire_ids    BLOB NOT NULL,
-    -- All labels of the block, as in `job_tail`.
+    -- All labels in the block, as in `job_tail`.
     labels      BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE block_label (
     label_id    INTEGER NOT NULL,
     block_id    INTEGER NOT NULL,
-    -- 512 bytes are a bitmap, low bit first. Fewer are a list of places, two bytes each, high byte first.
+    -- None: all jobs have it. 512 bytes: a bitmap, low bit first. Fewer: a list of places, two bytes each, high byte first.
     bits        BLOB NOT NULL,
     PRIMARY KEY (label_id, block_id)
 ) STRICT, WITHOUT ROWID;

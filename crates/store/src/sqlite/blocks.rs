@@ -1,6 +1,6 @@
 //! Finished jobs by the numbers of their labels: the last ones in a row each, the others in blocks of bitmaps.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
@@ -8,26 +8,29 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::read::{Boxed, all};
 
-/// Jobs of a block.
+/// Jobs of a block. A part of the file's format: bitmaps have as many bits.
 pub(super) const JOBS: usize = 4096;
 
 const BITMAP_BYTES: usize = JOBS / 8;
 
+/// Blocks whose bitmaps are in memory at once.
+const AT_ONCE: usize = 1024;
+
 /// What a finished job must have to be found.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    /// Of each set at least one.
-    pub one_of: Vec<Vec<u32>>,
-    pub without: Option<u32>,
+    /// Of each set at least one. Sets rise.
+    pub one_of: Vec<Vec<i64>>,
+    pub without: Option<i64>,
     pub wire_ids: Range<i64>,
 }
 
 impl Wanted {
     fn takes(&self, labels: &[u8]) -> bool {
-        let (own, _) = labels.as_chunks::<4>();
-        let has = |number: &u32| own.contains(&number.to_be_bytes());
-        self.one_of.iter().all(|one_of| one_of.iter().any(has))
-            && !self.without.as_ref().is_some_and(has)
+        let has = |one_of: &[i64]| {
+            numbers_from_blob(labels).any(|number| one_of.binary_search(&number).is_ok())
+        };
+        self.one_of.iter().all(|one_of| has(one_of)) && !has(self.without.as_slice())
     }
 }
 
@@ -40,12 +43,12 @@ struct Block {
     gone: Option<Vec<u8>>,
 }
 
-fn numbers_to_blob(numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
-    numbers.into_iter().flat_map(u32::to_be_bytes).collect()
+fn numbers_to_blob(numbers: impl IntoIterator<Item = i64>) -> Vec<u8> {
+    numbers.into_iter().flat_map(i64::to_be_bytes).collect()
 }
 
-fn numbers_from_blob(blob: &[u8]) -> impl Iterator<Item = u32> {
-    blob.as_chunks().0.iter().map(|bytes| u32::from_be_bytes(*bytes))
+fn numbers_from_blob(blob: &[u8]) -> impl Iterator<Item = i64> {
+    blob.as_chunks().0.iter().map(|bytes| i64::from_be_bytes(*bytes))
 }
 
 fn none() -> FixedBitSet {
@@ -56,7 +59,11 @@ fn bitmap(bits: &FixedBitSet) -> Vec<u8> {
     bits.as_slice().iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
+/// Nothing says that all have the label, which is true of most labels.
 fn places_to_blob(places: &[u16]) -> Vec<u8> {
+    if places.len() == JOBS {
+        return Vec::new();
+    }
     if places.len() * 2 < BITMAP_BYTES {
         return places.iter().flat_map(|place| place.to_be_bytes()).collect();
     }
@@ -66,12 +73,16 @@ fn places_to_blob(places: &[u16]) -> Vec<u8> {
 }
 
 fn add(bits: &mut FixedBitSet, blob: &[u8]) {
-    if blob.len() == BITMAP_BYTES {
-        let words = blob.as_chunks().0.iter().map(|bytes| usize::from_le_bytes(*bytes));
-        bits.union_with(&FixedBitSet::with_capacity_and_blocks(JOBS, words));
-    } else {
-        let places = blob.as_chunks().0.iter().map(|bytes| usize::from(u16::from_be_bytes(*bytes)));
-        bits.extend(places.filter(|place| *place < JOBS));
+    match blob.len() {
+        0 => bits.insert_range(..),
+        BITMAP_BYTES => {
+            let words = blob.as_chunks().0.iter().map(|bytes| usize::from_le_bytes(*bytes));
+            bits.union_with(&FixedBitSet::with_capacity_and_blocks(JOBS, words));
+        }
+        _ => {
+            let places = blob.as_chunks().0.iter().map(|bytes| u16::from_be_bytes(*bytes));
+            bits.extend(places.map(usize::from).filter(|place| *place < JOBS));
+        }
     }
 }
 
@@ -79,7 +90,9 @@ impl Block {
     /// Its jobs that are still here.
     fn there(&self) -> FixedBitSet {
         let mut bits = none();
-        add(&mut bits, self.gone.as_deref().unwrap_or_default());
+        if let Some(gone) = &self.gone {
+            add(&mut bits, gone);
+        }
         bits.toggle_range(..);
         bits
     }
@@ -90,15 +103,23 @@ impl Block {
              SELECT wire_ids FROM block_jobs WHERE block_id = ?",
         )?;
         let blob: Vec<u8> = statement.query_row([self.id], |row| row.get(0))?;
-        Ok(blob.as_chunks().0.iter().map(|bytes| i64::from_be_bytes(*bytes)).collect())
+        Ok(numbers_from_blob(&blob).collect())
     }
 }
 
-/// Those with jobs of a range, by their newest.
-fn blocks(db: &Connection, wire_ids: &Range<i64>) -> Result<Vec<Block>, Boxed> {
+/// Those with jobs of a range after another one, by their newest job, the newest first.
+fn blocks(
+    db: &Connection,
+    wire_ids: &Range<i64>,
+    after: Option<&Block>,
+    limit: usize,
+) -> Result<Vec<Block>, Boxed> {
     let sql = "-- source: store/sqlite/blocks.rs blocks
-        SELECT block_id, first, last, gone FROM block WHERE last >= ? AND first < ? ORDER BY last DESC";
-    all(db, sql, [wire_ids.start, wire_ids.end], |row| {
+        SELECT block_id, first, last, gone FROM block
+        WHERE last >= ?1 AND first < ?2 AND (last, block_id) < (?3, ?4) AND jobs > 0
+        ORDER BY last DESC, block_id DESC LIMIT ?5";
+    let (last, id) = after.map_or((i64::MAX, i64::MAX), |block| (block.last, block.id));
+    all(db, sql, params![wire_ids.start, wire_ids.end, last, id, limit as i64], |row| {
         Ok(Block { id: row.get(0)?, first: row.get(1)?, last: row.get(2)?, gone: row.get(3)? })
     })
 }
@@ -115,7 +136,7 @@ fn wanted_of(
     )?;
     let at: HashMap<i64, usize> = blocks.iter().enumerate().map(|(at, b)| (b.id, at)).collect();
     let (first, last) = (at.keys().min().copied(), at.keys().max().copied());
-    let mut with = |numbers: &[u32]| -> Result<Vec<FixedBitSet>, Boxed> {
+    let mut with = |numbers: &[i64]| -> Result<Vec<FixedBitSet>, Boxed> {
         let mut with = vec![none(); blocks.len()];
         for number in numbers {
             let mut rows = statement.query(params![number, first, last])?;
@@ -136,8 +157,10 @@ fn wanted_of(
             return Ok(found);
         }
     }
-    for (found, with) in found.iter_mut().zip(with(wanted.without.as_slice())?) {
-        found.difference_with(&with);
+    if let Some(without) = wanted.without {
+        for (found, with) in found.iter_mut().zip(with(&[without])?) {
+            found.difference_with(&with);
+        }
     }
     Ok(found)
 }
@@ -157,23 +180,25 @@ pub(super) fn find(db: &Connection, wanted: &Wanted, limit: usize) -> Result<Vec
             found.push(row.get(0)?);
         }
     }
+    let enough = |found: &[i64], next: &Block| {
+        found.len() >= limit && found.last().is_none_or(|oldest| *oldest > next.last)
+    };
     // Ever more blocks at once: what is found at all is mostly found in the newest.
-    let (mut step, mut rest) = (1, blocks(db, &wanted.wire_ids)?);
-    while let Some(next) = rest.first() {
-        if found.len() == limit && found.last().is_some_and(|oldest| *oldest > next.last) {
-            break;
-        }
-        let later = rest.split_off(step.min(rest.len()));
-        for (block, bits) in rest.iter().zip(wanted_of(db, wanted, &rest)?) {
-            if !bits.is_clear() {
-                let wire_ids = block.wire_ids(db)?;
-                let of_block = bits.ones().filter_map(|place| wire_ids.get(place));
-                found.extend(of_block.filter(|id| wanted.wire_ids.contains(id)));
+    let mut step = 1;
+    let mut some = blocks(db, &wanted.wire_ids, None, step)?;
+    while some.first().is_some_and(|next| !enough(&found, next)) {
+        for (block, bits) in some.iter().zip(wanted_of(db, wanted, &some)?) {
+            if bits.is_clear() || enough(&found, block) {
+                continue;
             }
+            let wire_ids = block.wire_ids(db)?;
+            let of_block = bits.ones().filter_map(|place| wire_ids.get(place));
+            found.extend(of_block.filter(|id| wanted.wire_ids.contains(id)));
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            found.truncate(limit);
         }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        found.truncate(limit);
-        (step, rest) = (step * 2, later);
+        step = (step * 2).min(AT_ONCE);
+        some = blocks(db, &wanted.wire_ids, some.last(), step)?;
     }
     Ok(found)
 }
@@ -188,9 +213,9 @@ pub(super) fn count(db: &Connection, wanted: &Wanted) -> Result<usize, Boxed> {
     while let Some(row) = rows.next()? {
         count += usize::from(wanted.takes(row.get_ref(0)?.as_blob()?));
     }
-    // So many at once that the bitmaps stay within a few megabytes.
-    for some in blocks(db, &wanted.wire_ids)?.chunks(1024) {
-        for (block, bits) in some.iter().zip(wanted_of(db, wanted, some)?) {
+    let mut some = blocks(db, &wanted.wire_ids, None, AT_ONCE)?;
+    while !some.is_empty() {
+        for (block, bits) in some.iter().zip(wanted_of(db, wanted, &some)?) {
             if wanted.wire_ids.start <= block.first && block.last < wanted.wire_ids.end {
                 count += bits.count_ones(..);
             } else if !bits.is_clear() {
@@ -200,12 +225,13 @@ pub(super) fn count(db: &Connection, wanted: &Wanted) -> Result<usize, Boxed> {
                 count += bits.count_ones(range);
             }
         }
+        some = blocks(db, &wanted.wire_ids, some.last(), AT_ONCE)?;
     }
     Ok(count)
 }
 
 /// A job is over.
-pub(super) fn put(db: &Connection, wire_id: i64, labels: BTreeSet<u32>) -> Result<(), Boxed> {
+pub(super) fn put(db: &Connection, wire_id: i64, labels: BTreeSet<i64>) -> Result<(), Boxed> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/blocks.rs put
          INSERT INTO job_tail (wire_id, labels) VALUES (?, ?)",
@@ -220,6 +246,9 @@ pub(super) fn loose(db: &Connection) -> rusqlite::Result<usize> {
 }
 
 /// Makes a block of jobs that are in none, when there are enough. Says whether there were.
+///
+/// That takes some 20 ms, and longer when each job has many labels of its own: less than it would to write each by itself, but
+/// at once.
 pub(super) fn fold(db: &Connection) -> Result<bool, Boxed> {
     let sql = "-- source: store/sqlite/blocks.rs fold
         SELECT wire_id, labels FROM job_tail ORDER BY wire_id LIMIT ?";
@@ -231,31 +260,34 @@ pub(super) fn fold(db: &Connection) -> Result<bool, Boxed> {
     if jobs.len() < JOBS {
         return Ok(false);
     }
-    let mut places: BTreeMap<u32, Vec<u16>> = BTreeMap::new();
+    let mut pairs: Vec<(i64, u16)> = Vec::new();
     for (place, (_, labels)) in (0u16..).zip(&jobs) {
-        for number in numbers_from_blob(labels) {
-            places.entry(number).or_default().push(place);
-        }
+        pairs.extend(numbers_from_blob(labels).map(|number| (number, place)));
     }
-    db.prepare_cached("INSERT INTO block (first, last) VALUES (?, ?)")?.execute([first, last])?;
+    pairs.sort_unstable();
+    let by_label = || pairs.chunk_by(|(one, _), (other, _)| one == other);
+    db.prepare_cached("INSERT INTO block (first, last, jobs) VALUES (?, ?, ?)")?
+        .execute(params![first, last, JOBS as i64])?;
     let block = db.last_insert_rowid();
-    let wire_ids: Vec<u8> = jobs.iter().flat_map(|(id, _)| id.to_be_bytes()).collect();
+    let wire_ids = numbers_to_blob(jobs.iter().map(|(id, _)| *id));
+    let labels = numbers_to_blob(by_label().map(|pairs| pairs[0].0));
     db.prepare_cached("INSERT INTO block_jobs (block_id, wire_ids, labels) VALUES (?, ?, ?)")?
-        .execute(params![block, wire_ids, numbers_to_blob(places.keys().copied())])?;
+        .execute(params![block, wire_ids, labels])?;
     let mut statement = db.prepare_cached(
-        "-- source: store/sqlite/blocks.rs fold
+        "-- source: store/sqlite/blocks.rs fold labels
          INSERT INTO block_label (label_id, block_id, bits) VALUES (?, ?, ?)",
     )?;
-    for (number, places) in places {
-        statement.execute(params![number, block, places_to_blob(&places)])?;
+    for pairs in by_label() {
+        let places: Vec<u16> = pairs.iter().map(|(_, place)| *place).collect();
+        statement.execute(params![pairs[0].0, block, places_to_blob(&places)])?;
     }
     db.prepare_cached("DELETE FROM job_tail WHERE wire_id <= ?")?.execute([last])?;
     Ok(true)
 }
 
-/// Jobs are found no more. Says whether names were deleted with them: those that no job has any more.
+/// Jobs are found no more. Says whether names were deleted with them. Those of blocks stay until [`forget`].
 pub(super) fn take_out(db: &Connection, wire_ids: &[i64]) -> Result<bool, Boxed> {
-    let mut unused: BTreeSet<u32> = BTreeSet::new();
+    let mut unused: BTreeSet<i64> = BTreeSet::new();
     let mut in_blocks: BTreeSet<i64> = BTreeSet::new();
     for wire_id in wire_ids {
         let labels: Option<Vec<u8>> = db
@@ -268,61 +300,144 @@ pub(super) fn take_out(db: &Connection, wire_ids: &[i64]) -> Result<bool, Boxed>
         }
     }
     if let (Some(first), Some(last)) = (in_blocks.first(), in_blocks.last()) {
-        for block in blocks(db, &(*first..*last + 1))? {
-            unused.extend(take_out_of(db, &block, &in_blocks)?);
+        let range = *first..last.saturating_add(1);
+        let mut some = blocks(db, &range, None, AT_ONCE)?;
+        while !some.is_empty() {
+            for block in &some {
+                take_out_of(db, block, &in_blocks)?;
+            }
+            some = blocks(db, &range, some.last(), AT_ONCE)?;
         }
     }
+    delete_names(db, unused)
+}
+
+fn take_out_of(db: &Connection, block: &Block, wire_ids: &BTreeSet<i64>) -> Result<(), Boxed> {
+    let mut wanted = wire_ids.range(block.first..=block.last).peekable();
+    if wanted.peek().is_none() {
+        return Ok(());
+    }
+    let own = block.wire_ids(db)?;
+    let mut there = block.there();
+    let before = there.count_ones(..);
+    for place in wanted.filter_map(|id| own.binary_search(id).ok()) {
+        there.remove(place);
+    }
+    let jobs = there.count_ones(..);
+    if jobs < before {
+        there.toggle_range(..);
+        db.prepare_cached("UPDATE block SET gone = ?, jobs = ? WHERE block_id = ?")?
+            .execute(params![bitmap(&there), jobs as i64, block.id])?;
+    }
+    Ok(())
+}
+
+/// Up to so many labels of a block all of whose jobs are gone; with the last one it is gone too. Says how many there were, and
+/// whether names were deleted.
+pub(super) fn forget(db: &Connection, limit: usize) -> Result<(usize, bool), Boxed> {
+    let sql = "-- source: store/sqlite/blocks.rs forget
+        SELECT block_id, labels FROM block JOIN block_jobs USING (block_id) WHERE jobs = 0 LIMIT 1";
+    let empty = db.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let Some((block, labels)) = empty.optional()? else { return Ok((0, false)) };
+    let (block, labels): (i64, Vec<u8>) = (block, labels);
+    let (rest, some) = labels.split_at(labels.len().saturating_sub(limit * size_of::<i64>()));
+    let numbers: BTreeSet<i64> = numbers_from_blob(some).collect();
+    let mut statement =
+        db.prepare_cached("DELETE FROM block_label WHERE label_id = ? AND block_id = ?")?;
+    for number in &numbers {
+        statement.execute([*number, block])?;
+    }
+    match rest {
+        [] => {
+            db.prepare_cached("DELETE FROM block_jobs WHERE block_id = ?")?.execute([block])?;
+            db.prepare_cached("DELETE FROM block WHERE block_id = ?")?.execute([block])?;
+        }
+        rest => {
+            db.prepare_cached("UPDATE block_jobs SET labels = ? WHERE block_id = ?")?
+                .execute(params![rest, block])?;
+        }
+    }
+    Ok((numbers.len(), delete_names(db, numbers)?))
+}
+
+/// Those that no job has.
+fn delete_names(db: &Connection, mut unused: BTreeSet<i64>) -> Result<bool, Boxed> {
     if unused.is_empty() {
         return Ok(false);
     }
-    let loose: BTreeSet<u32> = all(db, "SELECT labels FROM job_tail", [], |row| {
-        Ok(numbers_from_blob(row.get_ref(0)?.as_blob()?).collect::<Vec<_>>())
-    })?
-    .into_iter()
-    .flatten()
-    .collect();
+    let mut statement = db.prepare_cached("SELECT labels FROM job_tail")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for number in numbers_from_blob(row.get_ref(0)?.as_blob()?) {
+            unused.remove(&number);
+        }
+    }
+    let mut statement = db.prepare_cached(
+        "-- source: store/sqlite/blocks.rs delete_names
+         DELETE FROM label WHERE label_id = ?1
+         AND NOT EXISTS (SELECT 1 FROM block_label WHERE label_id = ?1)",
+    )?;
     let mut gone = 0;
-    for number in unused.difference(&loose) {
-        gone += db
-            .prepare_cached(
-                "DELETE FROM label WHERE label_id = ?1
-                 AND NOT EXISTS (SELECT 1 FROM block_label WHERE label_id = ?1)",
-            )?
-            .execute([number])?;
+    for number in unused {
+        gone += statement.execute([number])?;
     }
     Ok(gone > 0)
 }
 
-/// Gives the block's labels when the block is gone with its last job.
-fn take_out_of(
-    db: &Connection,
-    block: &Block,
-    wire_ids: &BTreeSet<i64>,
-) -> Result<Vec<u32>, Boxed> {
-    let mut there = block.there();
-    let before = there.count_ones(..);
-    for (place, id) in block.wire_ids(db)?.iter().enumerate() {
-        if wire_ids.contains(id) {
-            there.remove(place);
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn found(db: &Connection, label: i64, wire_ids: Range<i64>) -> usize {
+        let wanted = Wanted { one_of: vec![vec![label]], without: None, wire_ids };
+        let count = count(db, &wanted).unwrap();
+        assert_eq!(find(db, &wanted, usize::MAX).unwrap().len(), count);
+        count
+    }
+
+    fn rows(db: &Connection, table: &str) -> i64 {
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_block_comes_and_goes_with_its_jobs() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::migrate::run(&mut db, Path::new("new")).unwrap();
+        // Around each change of form.
+        let having = [1, 2, 255, 256, 257, 4095, 4096];
+        for (label, _) in having.iter().enumerate() {
+            db.execute("INSERT INTO label VALUES (?, 'label', ?1)", [label as i64]).unwrap();
+        }
+        for job in 0..=JOBS {
+            let labels = (0..).zip(having).filter(|(_, having)| job < *having);
+            put(&db, job as i64 * 16, labels.map(|(label, _)| label).collect()).unwrap();
+        }
+        let agree = |from: usize| {
+            for (label, having) in (0..).zip(having) {
+                assert_eq!(found(&db, label, 0..i64::MAX), having.saturating_sub(from), "{having}");
+                let (middle, end) = (having.min(300).max(from), having.min(3000).max(from));
+                assert_eq!(found(&db, label, 300 * 16..3000 * 16), end - middle, "{having}");
+            }
+        };
+        agree(0);
+        assert!(fold(&db).unwrap());
+        assert!(!fold(&db).unwrap());
+        assert_eq!(rows(&db, "job_tail"), 1);
+        agree(0);
+        let ids: Vec<i64> = (0..JOBS as i64).map(|job| job * 16).collect();
+        take_out(&db, &ids[..256]).unwrap();
+        agree(256);
+        assert_eq!(forget(&db, 3).unwrap(), (0, false), "it has jobs");
+        take_out(&db, &ids).unwrap();
+        agree(JOBS);
+        assert_eq!(forget(&db, 3).unwrap(), (3, true));
+        assert_eq!(forget(&db, 3).unwrap(), (3, true));
+        assert_eq!(forget(&db, 3).unwrap(), (1, true));
+        assert_eq!(forget(&db, 3).unwrap(), (0, false));
+        for table in ["block", "block_jobs", "block_label", "label"] {
+            assert_eq!(rows(&db, table), 0, "{table}");
         }
     }
-    if there.count_ones(..) == before {
-        return Ok(Vec::new());
-    }
-    if !there.is_clear() {
-        there.toggle_range(..);
-        db.prepare_cached("UPDATE block SET gone = ? WHERE block_id = ?")?
-            .execute(params![bitmap(&there), block.id])?;
-        return Ok(Vec::new());
-    }
-    let labels: Vec<u8> = db
-        .prepare_cached("DELETE FROM block_jobs WHERE block_id = ? RETURNING labels")?
-        .query_row([block.id], |row| row.get(0))?;
-    let mut statement =
-        db.prepare_cached("DELETE FROM block_label WHERE label_id = ? AND block_id = ?")?;
-    for number in numbers_from_blob(&labels) {
-        statement.execute(params![number, block.id])?;
-    }
-    db.prepare_cached("DELETE FROM block WHERE block_id = ?")?.execute([block.id])?;
-    Ok(numbers_from_blob(&labels).collect())
 }

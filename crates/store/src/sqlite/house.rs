@@ -127,6 +127,16 @@ impl House for SqliteHouse {
         })
     }
 
+    fn delete_labels(&self, limit: usize) -> Result<usize, StoreError> {
+        self.writer.write("delete labels of old jobs", |db| {
+            let (labels, names_gone) = blocks::forget(db, limit)?;
+            if names_gone {
+                self.renumbered.store(true, Ordering::Relaxed);
+            }
+            Ok(labels)
+        })
+    }
+
     fn each_log(&self, see: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
         self.reader.with("look where logs lie", |db| {
             let mut statement =

@@ -12,7 +12,7 @@ use crate::codec;
 /// Numbers of names that were used lately: most jobs have the same few.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
-    known: HashMap<(&'static str, String), u32>,
+    known: HashMap<(&'static str, String), i64>,
 }
 
 /// Names may be long, and different for each job.
@@ -20,7 +20,7 @@ const NUMBERS_MAX: usize = 10_000;
 
 impl Numbers {
     /// The number of a name, which gets one when it is new.
-    fn of(&mut self, db: &Connection, kind: &'static str, name: String) -> Result<u32, Boxed> {
+    fn of(&mut self, db: &Connection, kind: &'static str, name: String) -> rusqlite::Result<i64> {
         let key = (kind, name);
         if let Some(number) = self.known.get(&key) {
             return Ok(*number);
@@ -29,7 +29,7 @@ impl Numbers {
             "-- source: store/sqlite/labels.rs number
              SELECT label_id FROM label WHERE kind = ? AND name = ?",
         )?;
-        let known: Option<u32> =
+        let known: Option<i64> =
             statement.query_row(params![kind, key.1], |row| row.get(0)).optional()?;
         let number = match known {
             Some(number) => number,
@@ -39,7 +39,7 @@ impl Numbers {
                      INSERT INTO label (kind, name) VALUES (?, ?)",
                 )?
                 .execute(params![kind, key.1])?;
-                u32::try_from(db.last_insert_rowid())?
+                db.last_insert_rowid()
             }
         };
         if self.known.len() >= NUMBERS_MAX {
@@ -51,7 +51,7 @@ impl Numbers {
 }
 
 /// Makes a job that is over findable: by its labels, the runners it was on, how it ended, and 'reused' beside that when its
-/// result is another's. Says whether it has a name at all.
+/// result is another's. A job without a wire id is not.
 pub(super) fn put(
     db: &Connection,
     numbers: &mut Numbers,

@@ -34,6 +34,12 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), OpenEr
     if version > known {
         return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
     }
+    if version > 0 && version < known {
+        tracing::info!(
+            "bringing `{}` from schema {version} to {known}; with millions of tasks that takes minutes",
+            path.display()
+        );
+    }
     for (number, sql) in (1u32..).zip(MIGRATIONS).skip(version as usize) {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
@@ -90,7 +96,7 @@ mod tests {
         let mut statement = db.prepare("SELECT wire_id, labels FROM job_tail ORDER BY 1").unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let rows: Vec<(i64, Vec<u8>)> = rows.map(Result::unwrap).collect();
-        let fifty = vec![0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 1, 2];
-        assert_eq!(rows, [(50, fifty), (66, vec![0, 0, 0, 3])]);
+        let numbers = |of: &[u64]| of.iter().flat_map(|number| number.to_be_bytes()).collect();
+        assert_eq!(rows, [(50, numbers(&[1, 3, 258])), (66, numbers(&[3]))]);
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use campaigns::SqliteCampaigns;
 pub use fleet::SqliteFleet;
@@ -104,7 +104,7 @@ pub fn open(directory: &Path) -> Result<Sqlite, OpenError> {
 /// An older program's database has no blocks.
 fn fold(connection: &mut Connection) -> Result<(), read::Boxed> {
     loop {
-        let transaction = connection.transaction()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let folded = blocks::fold(&transaction)?;
         transaction.commit()?;
         if !folded {

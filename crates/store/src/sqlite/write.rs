@@ -69,12 +69,10 @@ fn commit(connection: &mut Connection, known: &mut Known, changes: &[Change]) ->
     for change in changes {
         apply(&transaction, known, change)?;
     }
-    while known.loose >= blocks::JOBS {
-        let folded = blocks::fold(&transaction)?;
+    // One is enough: the next commit goes on.
+    if known.loose >= blocks::JOBS {
+        blocks::fold(&transaction)?;
         known.loose = blocks::loose(&transaction)?;
-        if !folded {
-            break;
-        }
     }
     Ok(transaction.commit()?)
 }

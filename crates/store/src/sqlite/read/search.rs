@@ -40,9 +40,11 @@ fn wanted(db: &Connection, search: &JobSearch) -> Result<Option<Wanted>, Boxed> 
     Ok(Some(Wanted { one_of, without, wire_ids }))
 }
 
-fn numbers(db: &Connection, kind: &str, names: &[&str]) -> Result<Vec<u32>, Boxed> {
+/// They rise.
+fn numbers(db: &Connection, kind: &str, names: &[&str]) -> Result<Vec<i64>, Boxed> {
     let sql = "-- source: store/sqlite/read/search.rs numbers
-        SELECT label_id FROM label WHERE kind = ? AND name IN (SELECT value FROM json_each(?))";
+        SELECT label_id FROM label WHERE kind = ? AND name IN (SELECT value FROM json_each(?))
+        ORDER BY label_id";
     all(db, sql, [kind, &serde_json::to_string(names)?], |row| Ok(row.get(0)?))
 }
 
@@ -111,7 +113,7 @@ fn live_query(search: &JobSearch) -> Result<Option<(String, Vec<Value>)>, Boxed>
 fn bounds(search: &JobSearch) -> Range<i64> {
     let [start, end] = [search.wire_ids.start, search.wire_ids.end]
         .map(|id| i64::try_from(id).unwrap_or(i64::MAX));
-    start..end
+    start..end.max(start)
 }
 
 pub(super) fn find(db: &Connection, search: &JobSearch, limit: usize) -> Result<Vec<u64>, Boxed> {
