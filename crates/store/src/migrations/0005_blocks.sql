@@ -35,10 +35,12 @@ CREATE TABLE block_jobs (
     labels      BLOB NOT NULL
 ) STRICT;
 
+-- Which jobs of 16 blocks, those of which `block_id / 16` is `block_row`, have a label.
 CREATE TABLE block_label (
     label_id    INTEGER NOT NULL,
-    block_id    INTEGER NOT NULL,
-    -- None: all jobs have it. 512 bytes: a bitmap, low bit first. Fewer: a list of places, two bytes each, high byte first.
+    block_row   INTEGER NOT NULL,
+    -- For each block that has it: `block_id % 16` in a byte, the number of bytes that follow in two, high byte first, and those.
+    -- None: all jobs of the block. 512: a bitmap, low bit first. Fewer: a list of places, two bytes each, high byte first.
     bits        BLOB NOT NULL,
-    PRIMARY KEY (label_id, block_id)
+    PRIMARY KEY (label_id, block_row)
 ) STRICT, WITHOUT ROWID;

@@ -13,8 +13,11 @@ pub(super) const JOBS: usize = 4096;
 
 const BITMAP_BYTES: usize = JOBS / 8;
 
-/// Blocks whose bitmaps are in memory at once.
-const AT_ONCE: usize = 1024;
+/// Blocks whose bits of a label lie in one row: to step through rows is most of what a count costs.
+const OF_ROW: i64 = 16;
+
+/// Blocks whose bitmaps are in memory at once: few enough that the same memory is used for the next.
+const AT_ONCE: usize = 64;
 
 /// What a finished job must have to be found.
 #[derive(Debug)]
@@ -86,6 +89,22 @@ fn add(bits: &mut FixedBitSet, blob: &[u8]) {
     }
 }
 
+/// A part of a row: the bits of one of its blocks.
+fn part(block: i64, bits: &[u8]) -> Vec<u8> {
+    let (at, bytes) = (block.rem_euclid(OF_ROW) as u8, bits.len() as u16);
+    [&[at], bytes.to_be_bytes().as_slice(), bits].concat()
+}
+
+/// The blocks of a row, each with its bits.
+fn parts(row: i64, mut blob: &[u8]) -> impl Iterator<Item = (i64, &[u8])> {
+    std::iter::from_fn(move || {
+        let ([at, high, low], rest) = blob.split_first_chunk()?;
+        let (bits, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+        blob = rest;
+        Some((row * OF_ROW + i64::from(*at), bits))
+    })
+}
+
 impl Block {
     /// Its jobs that are still here.
     fn there(&self) -> FixedBitSet {
@@ -132,35 +151,37 @@ fn wanted_of(
 ) -> Result<Vec<FixedBitSet>, Boxed> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/blocks.rs wanted_of
-         SELECT block_id, bits FROM block_label WHERE label_id = ? AND block_id BETWEEN ? AND ?",
+         SELECT block_row, bits FROM block_label WHERE label_id = ? AND block_row BETWEEN ? AND ?",
     )?;
     let at: HashMap<i64, usize> = blocks.iter().enumerate().map(|(at, b)| (b.id, at)).collect();
-    let (first, last) = (at.keys().min().copied(), at.keys().max().copied());
-    let mut with = |numbers: &[i64]| -> Result<Vec<FixedBitSet>, Boxed> {
-        let mut with = vec![none(); blocks.len()];
+    let row = |block: Option<&i64>| block.map(|id| id.div_euclid(OF_ROW));
+    let (first, last) = (row(at.keys().min()), row(at.keys().max()));
+    let mut with = vec![none(); blocks.len()];
+    let mut read = |with: &mut [FixedBitSet], numbers: &[i64]| -> Result<(), Boxed> {
+        with.iter_mut().for_each(FixedBitSet::clear);
         for number in numbers {
             let mut rows = statement.query(params![number, first, last])?;
             while let Some(row) = rows.next()? {
-                if let Some(at) = at.get(&row.get(0)?) {
-                    add(&mut with[*at], row.get_ref(1)?.as_blob()?);
+                for (block, bits) in parts(row.get(0)?, row.get_ref(1)?.as_blob()?) {
+                    if let Some(at) = at.get(&block) {
+                        add(&mut with[*at], bits);
+                    }
                 }
             }
         }
-        Ok(with)
+        Ok(())
     };
     let mut found: Vec<FixedBitSet> = blocks.iter().map(Block::there).collect();
     for one_of in &wanted.one_of {
-        for (found, with) in found.iter_mut().zip(with(one_of)?) {
-            found.intersect_with(&with);
-        }
+        read(&mut with, one_of)?;
+        found.iter_mut().zip(&with).for_each(|(found, with)| found.intersect_with(with));
         if found.iter().all(FixedBitSet::is_clear) {
             return Ok(found);
         }
     }
     if let Some(without) = wanted.without {
-        for (found, with) in found.iter_mut().zip(with(&[without])?) {
-            found.difference_with(&with);
-        }
+        read(&mut with, &[without])?;
+        found.iter_mut().zip(&with).for_each(|(found, with)| found.difference_with(with));
     }
     Ok(found)
 }
@@ -275,11 +296,13 @@ pub(super) fn fold(db: &Connection) -> Result<bool, Boxed> {
         .execute(params![block, wire_ids, labels])?;
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/blocks.rs fold labels
-         INSERT INTO block_label (label_id, block_id, bits) VALUES (?, ?, ?)",
+         INSERT INTO block_label (label_id, block_row, bits) VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET bits = CAST(bits || excluded.bits AS BLOB)",
     )?;
     for pairs in by_label() {
         let places: Vec<u16> = pairs.iter().map(|(_, place)| *place).collect();
-        statement.execute(params![pairs[0].0, block, places_to_blob(&places)])?;
+        let part = part(block, &places_to_blob(&places));
+        statement.execute(params![pairs[0].0, block.div_euclid(OF_ROW), part])?;
     }
     db.prepare_cached("DELETE FROM job_tail WHERE wire_id <= ?")?.execute([last])?;
     Ok(true)
@@ -342,10 +365,8 @@ pub(super) fn forget(db: &Connection, limit: usize) -> Result<(usize, bool), Box
     let (block, labels): (i64, Vec<u8>) = (block, labels);
     let (rest, some) = labels.split_at(labels.len().saturating_sub(limit * size_of::<i64>()));
     let numbers: BTreeSet<i64> = numbers_from_blob(some).collect();
-    let mut statement =
-        db.prepare_cached("DELETE FROM block_label WHERE label_id = ? AND block_id = ?")?;
     for number in &numbers {
-        statement.execute([*number, block])?;
+        forget_label(db, *number, block)?;
     }
     match rest {
         [] => {
@@ -358,6 +379,23 @@ pub(super) fn forget(db: &Connection, limit: usize) -> Result<(usize, bool), Box
         }
     }
     Ok((numbers.len(), delete_names(db, numbers)?))
+}
+
+fn forget_label(db: &Connection, label: i64, block: i64) -> Result<(), Boxed> {
+    let row = block.div_euclid(OF_ROW);
+    let bits: Vec<u8> = db
+        .prepare_cached("SELECT bits FROM block_label WHERE label_id = ? AND block_row = ?")?
+        .query_row([label, row], |row| row.get(0))?;
+    let rest = parts(row, &bits).filter(|(of, _)| *of != block);
+    let rest: Vec<u8> = rest.flat_map(|(of, bits)| part(of, bits)).collect();
+    if rest.is_empty() {
+        db.prepare_cached("DELETE FROM block_label WHERE label_id = ? AND block_row = ?")?
+            .execute([label, row])?;
+    } else {
+        db.prepare_cached("UPDATE block_label SET bits = ? WHERE label_id = ? AND block_row = ?")?
+            .execute(params![rest, label, row])?;
+    }
+    Ok(())
 }
 
 /// Those that no job has.
@@ -436,6 +474,19 @@ mod tests {
         assert_eq!(forget(&db, 3).unwrap(), (3, true));
         assert_eq!(forget(&db, 3).unwrap(), (1, true));
         assert_eq!(forget(&db, 3).unwrap(), (0, false));
+        // And others in the same row of its labels stay.
+        for job in JOBS + 1..=JOBS * 20 {
+            put(&db, job as i64 * 16, [7, 8].into()).unwrap();
+        }
+        while fold(&db).unwrap() {}
+        assert_eq!(found(&db, 7, 0..i64::MAX), JOBS * 19);
+        take_out(&db, &((9 * JOBS + 1)..=10 * JOBS).map(|job| job as i64 * 16).collect::<Vec<_>>())
+            .unwrap();
+        while forget(&db, 1).unwrap().0 > 0 {}
+        assert_eq!(found(&db, 8, 0..i64::MAX), JOBS * 18);
+        let all: Vec<i64> = (0..=JOBS * 20).map(|job| job as i64 * 16).collect();
+        take_out(&db, &all).unwrap();
+        while forget(&db, 1).unwrap().0 > 0 {}
         for table in ["block", "block_jobs", "block_label", "label"] {
             assert_eq!(rows(&db, table), 0, "{table}");
         }
