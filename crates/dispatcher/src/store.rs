@@ -108,8 +108,8 @@ pub trait House: Send + Sync {
         limit: usize,
     ) -> Result<usize, StoreError>;
 
-    /// Deletes up to so many labels that only deleted jobs had, and says how many. Some stay for later with jobs that are not
-    /// deleted yet.
+    /// Clears up to so many labels after deleted jobs, and says how many: the searches' part of them, and a name that no job has
+    /// any more. Some wait until jobs that ended with these are deleted too.
     fn delete_labels(&self, limit: usize) -> Result<usize, StoreError>;
 
     /// Shows where the log of each attempt that is over lies: [`Extents`](blobs::Extents), encoded.

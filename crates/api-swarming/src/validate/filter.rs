@@ -33,7 +33,7 @@ impl Filter {
 
     /// A search for bots by dimension. What is said twice counts once.
     pub fn of_bots(pairs: &[StringPair]) -> Result<Self, String> {
-        Self::parse(pairs.iter().map(borrowed), dimension::key, dimension::value, true)
+        Self::parse(pairs.iter().map(borrowed), dimension::key, dimension::value, true)?.bounded()
     }
 
     /// A search for tasks by `key:v1|v2` tags. What is said twice counts once.
@@ -45,7 +45,19 @@ impl Filter {
         };
         let pairs: Vec<(String, String)> = tags.iter().map(split).collect::<Result<_, _>>()?;
         let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        Self::parse(pairs, tag_part, |_, value| tag_part(value), true)
+        Self::parse(pairs, tag_part, |_, value| tag_part(value), true)?.bounded()
+    }
+
+    /// A search costs what it asks for. Upstream takes any number.
+    fn bounded(self) -> Result<Self, String> {
+        match self.values() {
+            ..=MAX_VALUES => Ok(self),
+            values => Err(format!("too many values {values} (max is {MAX_VALUES})")),
+        }
+    }
+
+    fn values(&self) -> usize {
+        self.0.iter().map(|constraint| constraint.values.len()).sum()
     }
 
     fn parse<'a>(
@@ -104,7 +116,7 @@ impl Filter {
 
     /// Refuses dimensions that cost too much to match.
     pub fn check_complexity(&self) -> Result<(), String> {
-        let total: usize = self.0.iter().map(|constraint| constraint.values.len()).sum();
+        let total = self.values();
         if total > MAX_VALUES {
             return Err(format!("too many dimension constraints {total} (max is {MAX_VALUES})"));
         }
@@ -191,5 +203,16 @@ mod tests {
             of(&["k: v"]),
             Err(r#"key "k": value " v": should have no leading or trailing spaces"#.to_owned())
         );
+    }
+
+    #[test]
+    fn a_search_has_a_bound() {
+        let tags = |values: usize| vec![(0..values).map(|n| format!("k:{n}")).collect::<Vec<_>>()];
+        let one = |values: usize| format!("k:{}", vec!["v"; values].join("|"));
+        assert!(Filter::of_tags(&tags(512).concat()).is_ok());
+        let why = Filter::of_tags(&tags(513).concat()).unwrap_err();
+        assert_eq!(why, "too many values 513 (max is 512)");
+        // What is said twice counts once.
+        assert!(Filter::of_tags(&[one(513)]).is_ok());
     }
 }

@@ -12,15 +12,18 @@ SELECT wire_id, unhex(group_concat(printf('%016X', label_id), '' ORDER BY label_
 
 DROP TABLE job_label;
 
--- 4096 jobs that ended about the same time, by rising wire id: a job's place among them is its bit.
+-- 4096 jobs that ended about the same time, by rising wire id: a job's place among them is its bit. Fewer, when they have
+-- very many labels.
 CREATE TABLE block (
     block_id    INTEGER PRIMARY KEY,
     first       INTEGER NOT NULL,
     last        INTEGER NOT NULL,
-    -- Of those that were deleted or run again: a bitmap, low bit first. NULL while there is none.
+    -- Places without a job, or of one that was deleted or runs again: a bitmap, low bit first. NULL while there is none.
     gone        BLOB,
     -- How many are left. Nothing is found in a block of none; what is in it goes in small parts.
-    jobs        INTEGER NOT NULL
+    jobs        INTEGER NOT NULL,
+    -- How many of the labels of a block of none are gone, from the first on.
+    forgotten   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE INDEX block_last ON block (last, first);

@@ -14,6 +14,9 @@ use super::read::{Boxed, all};
 /// Jobs of a block. A part of the file's format: bitmaps have as many bits.
 pub(super) const JOBS: usize = 4096;
 
+/// Labels of all jobs of a block together, about: when they have more, they are fewer jobs.
+pub(super) const LABELS: usize = 200_000;
+
 const BITMAP_BYTES: usize = JOBS / 8;
 
 /// Blocks whose bits of a label lie in one row: to step through rows is most of what a count costs.
@@ -47,7 +50,7 @@ fn bitmap(bits: &FixedBitSet) -> Vec<u8> {
     bits.as_slice().iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// Nothing says that all have the label, which is true of most labels.
+/// Nothing says that all have the label, which is true of many of a job's labels.
 fn places_to_blob(places: &[u16]) -> Vec<u8> {
     if places.len() == JOBS {
         return Vec::new();
@@ -143,29 +146,44 @@ pub(super) fn loose(db: &Connection) -> rusqlite::Result<usize> {
     db.query_row("SELECT count(*) FROM job_tail", [], |row| Ok(row.get::<_, i64>(0)? as usize))
 }
 
-/// Makes a block of jobs that are in none, when there are enough. Says whether there were.
+/// What went into a block.
+pub(super) struct Folded {
+    pub jobs: usize,
+    pub labels: usize,
+}
+
+/// Makes a block of jobs that are in none, when there are enough.
 ///
-/// That takes some 20 ms, and longer when each job has many labels of its own: less than it would to write each by itself, but
-/// at once.
-pub(super) fn fold(db: &Connection) -> Result<bool, Boxed> {
+/// That takes some 20 ms, and up to half a second when all labels are different: less than to write each by itself, but at once.
+pub(super) fn fold(db: &Connection) -> Result<Option<Folded>, Boxed> {
     let sql = "-- source: store/sqlite/blocks.rs fold
         SELECT wire_id, labels FROM job_tail ORDER BY wire_id LIMIT ?";
-    let jobs: Vec<(i64, Vec<u8>)> =
+    let mut jobs: Vec<(i64, Vec<u8>)> =
         all(db, sql, [JOBS as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (Some((first, _)), Some((last, _))) = (jobs.first(), jobs.last()) else {
-        return Ok(false);
-    };
     if jobs.len() < JOBS {
-        return Ok(false);
+        return Ok(None);
     }
     let mut pairs: Vec<(i64, u16)> = Vec::new();
+    let mut taken = 0;
     for (place, (_, labels)) in (0u16..).zip(&jobs) {
         pairs.extend(numbers_from_blob(labels).map(|number| (number, place)));
+        taken += 1;
+        if pairs.len() >= LABELS {
+            break;
+        }
     }
+    jobs.truncate(taken);
+    let (Some((first, _)), Some((last, _))) = (jobs.first(), jobs.last()) else {
+        return Ok(None);
+    };
     pairs.sort_unstable();
     let by_label = || pairs.chunk_by(|(one, _), (other, _)| one == other);
-    db.prepare_cached("INSERT INTO block (first, last, jobs) VALUES (?, ?, ?)")?
-        .execute(params![first, last, JOBS as i64])?;
+    // Places without a job are as those of jobs that are gone.
+    let mut unused = none();
+    unused.insert_range(taken..);
+    let gone = (taken < JOBS).then(|| bitmap(&unused));
+    db.prepare_cached("INSERT INTO block (first, last, gone, jobs) VALUES (?, ?, ?, ?)")?
+        .execute(params![first, last, gone, taken as i64])?;
     let block = db.last_insert_rowid();
     let wire_ids = numbers_to_blob(jobs.iter().map(|(id, _)| *id));
     let labels = numbers_to_blob(by_label().map(|pairs| pairs[0].0));
@@ -182,7 +200,7 @@ pub(super) fn fold(db: &Connection) -> Result<bool, Boxed> {
         statement.execute(params![pairs[0].0, block.div_euclid(OF_ROW), part])?;
     }
     db.prepare_cached("DELETE FROM job_tail WHERE wire_id <= ?")?.execute([last])?;
-    Ok(true)
+    Ok(Some(Folded { jobs: taken, labels: pairs.len() }))
 }
 
 /// Jobs are found no more. Says whether names were deleted with them. Those of blocks stay until [`forget`].
@@ -236,24 +254,22 @@ fn take_out_of(db: &Connection, block: &Block, wire_ids: &BTreeSet<i64>) -> Resu
 /// whether names were deleted.
 pub(super) fn forget(db: &Connection, limit: usize) -> Result<(usize, bool), Boxed> {
     let sql = "-- source: store/sqlite/blocks.rs forget
-        SELECT block_id, labels FROM block JOIN block_jobs USING (block_id) WHERE jobs = 0 LIMIT 1";
-    let empty = db.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
-    let Some((block, labels)) = empty.optional()? else { return Ok((0, false)) };
-    let (block, labels): (i64, Vec<u8>) = (block, labels);
-    let (rest, some) = labels.split_at(labels.len().saturating_sub(limit * size_of::<i64>()));
-    let numbers: BTreeSet<i64> = numbers_from_blob(some).collect();
+        SELECT block_id, labels, forgotten FROM block JOIN block_jobs USING (block_id) WHERE jobs = 0 LIMIT 1";
+    let empty = db.prepare_cached(sql)?.query_row([], |row| {
+        Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)? as usize))
+    });
+    let Some((block, labels, forgotten)) = empty.optional()? else { return Ok((0, false)) };
+    let block: i64 = block;
+    let numbers: BTreeSet<i64> = numbers_from_blob(&labels).skip(forgotten).take(limit).collect();
     for number in &numbers {
         forget_label(db, *number, block)?;
     }
-    match rest {
-        [] => {
-            db.prepare_cached("DELETE FROM block_jobs WHERE block_id = ?")?.execute([block])?;
-            db.prepare_cached("DELETE FROM block WHERE block_id = ?")?.execute([block])?;
-        }
-        rest => {
-            db.prepare_cached("UPDATE block_jobs SET labels = ? WHERE block_id = ?")?
-                .execute(params![rest, block])?;
-        }
+    if numbers_from_blob(&labels).nth(forgotten + numbers.len()).is_none() {
+        db.prepare_cached("DELETE FROM block_jobs WHERE block_id = ?")?.execute([block])?;
+        db.prepare_cached("DELETE FROM block WHERE block_id = ?")?.execute([block])?;
+    } else {
+        db.prepare_cached("UPDATE block SET forgotten = forgotten + ? WHERE block_id = ?")?
+            .execute([numbers.len() as i64, block])?;
     }
     Ok((numbers.len(), delete_names(db, numbers)?))
 }
@@ -337,8 +353,8 @@ mod tests {
             }
         };
         agree(0);
-        assert!(fold(&db).unwrap());
-        assert!(!fold(&db).unwrap());
+        assert_eq!(fold(&db).unwrap().unwrap().jobs, JOBS);
+        assert!(fold(&db).unwrap().is_none());
         assert_eq!(rows(&db, "job_tail"), 1);
         agree(0);
         let ids: Vec<i64> = (0..JOBS as i64).map(|job| job * 16).collect();
@@ -351,21 +367,55 @@ mod tests {
         assert_eq!(forget(&db, 3).unwrap(), (3, true));
         assert_eq!(forget(&db, 3).unwrap(), (1, true));
         assert_eq!(forget(&db, 3).unwrap(), (0, false));
-        // And others in the same row of its labels stay.
-        for job in JOBS + 1..=JOBS * 20 {
-            put(&db, job as i64 * 16, [7, 8].into()).unwrap();
-        }
-        while fold(&db).unwrap() {}
-        assert_eq!(found(&db, 7, 0..i64::MAX), JOBS * 19);
-        take_out(&db, &((9 * JOBS + 1)..=10 * JOBS).map(|job| job as i64 * 16).collect::<Vec<_>>())
-            .unwrap();
-        while forget(&db, 1).unwrap().0 > 0 {}
-        assert_eq!(found(&db, 8, 0..i64::MAX), JOBS * 18);
-        let all: Vec<i64> = (0..=JOBS * 20).map(|job| job as i64 * 16).collect();
-        take_out(&db, &all).unwrap();
-        while forget(&db, 1).unwrap().0 > 0 {}
         for table in ["block", "block_jobs", "block_label", "label"] {
             assert_eq!(rows(&db, table), 0, "{table}");
         }
+    }
+
+    #[test]
+    fn blocks_of_one_row_go_one_by_one() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::migrate::run(&mut db, Path::new("new")).unwrap();
+        db.execute_batch("INSERT INTO label VALUES (7, 'label', 'seven'), (8, 'label', 'eight')")
+            .unwrap();
+        let jobs = |blocks: Range<usize>| -> Vec<i64> {
+            (blocks.start * JOBS..blocks.end * JOBS).map(|job| job as i64 * 16).collect()
+        };
+        for job in jobs(0..20) {
+            let labels = if job % 3 == 0 { vec![7, 8] } else { vec![7] };
+            put(&db, job, labels.into_iter().collect()).unwrap();
+        }
+        while fold(&db).unwrap().is_some() {}
+        assert_eq!(rows(&db, "job_tail"), 0);
+        for (blocks, left) in [(9..10, 19), (18..20, 17), (0..9, 8), (10..17, 1)] {
+            take_out(&db, &jobs(blocks)).unwrap();
+            while forget(&db, 1).unwrap().0 > 0 {}
+            assert_eq!(rows(&db, "block"), left as i64);
+            assert_eq!(found(&db, 7, 0..i64::MAX), left * JOBS);
+            let third = found(&db, 8, 0..i64::MAX);
+            assert!(third.abs_diff(left * JOBS / 3) < 20, "{third}");
+            assert_eq!(rows(&db, "label"), 2);
+        }
+        take_out(&db, &jobs(17..18)).unwrap();
+        while forget(&db, 1).unwrap().0 > 0 {}
+        assert_eq!((rows(&db, "block_label"), rows(&db, "label")), (0, 0));
+    }
+
+    #[test]
+    fn jobs_with_many_labels_make_small_blocks() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::migrate::run(&mut db, Path::new("new")).unwrap();
+        for job in 0..JOBS as i64 {
+            let own = (0..100).map(|n| 1000 + job * 100 + n);
+            put(&db, job * 16, own.chain([7]).collect()).unwrap();
+        }
+        let folded = fold(&db).unwrap().unwrap();
+        assert_eq!(folded.jobs, LABELS.div_ceil(101));
+        assert_eq!(found(&db, 7, 0..i64::MAX), JOBS);
+        assert_eq!(found(&db, 1000 + 5 * 100 + 99, 0..i64::MAX), 1);
+        assert!(fold(&db).unwrap().is_none());
+        take_out(&db, &(0..JOBS as i64).map(|job| job * 16).collect::<Vec<_>>()).unwrap();
+        while forget(&db, 50_000).unwrap().0 > 0 {}
+        assert_eq!((rows(&db, "block"), rows(&db, "block_label")), (0, 0));
     }
 }

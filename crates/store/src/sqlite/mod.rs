@@ -107,7 +107,7 @@ fn fold(connection: &mut Connection) -> Result<(), read::Boxed> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let folded = blocks::fold(&transaction)?;
         transaction.commit()?;
-        if !folded {
+        if folded.is_none() {
             return Ok(());
         }
     }

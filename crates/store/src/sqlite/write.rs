@@ -69,10 +69,16 @@ fn commit(connection: &mut Connection, known: &mut Known, changes: &[Change]) ->
     for change in changes {
         apply(&transaction, known, change)?;
     }
-    // One is enough: the next commit goes on.
-    if known.loose >= blocks::JOBS {
-        blocks::fold(&transaction)?;
-        known.loose = blocks::loose(&transaction)?;
+    let mut labels = 0;
+    // The next commit goes on.
+    while known.loose >= blocks::JOBS && labels < blocks::LABELS {
+        match blocks::fold(&transaction)? {
+            Some(folded) => {
+                known.loose -= folded.jobs;
+                labels += folded.labels;
+            }
+            None => known.loose = blocks::loose(&transaction)?,
+        }
     }
     Ok(transaction.commit()?)
 }

@@ -33,6 +33,8 @@ fn wanted(db: &Connection, search: &JobSearch) -> Result<Option<Wanted>, Boxed> 
         }
         one_of.push(numbers);
     }
+    one_of.sort_unstable();
+    one_of.dedup();
     let without = match search.reused {
         Some(false) => numbers(db, "outcome", &["reused"])?.pop(),
         Some(true) | None => None,
