@@ -143,6 +143,8 @@ pub(super) struct Rules {
     input: Input,
     now_ms: u64,
     gone_ms: u64,
+    /// Runners that had something to do after the input before.
+    busy: BTreeSet<RunnerName>,
     /// Results that a door would find, by their key: only durable ones.
     offers: BTreeMap<ReuseKey, JobId>,
     pub seen: Seen,
@@ -158,6 +160,7 @@ impl Rules {
             input: Input::Other,
             now_ms: 0,
             gone_ms,
+            busy: BTreeSet::new(),
             offers: BTreeMap::new(),
             seen: Seen::default(),
         }

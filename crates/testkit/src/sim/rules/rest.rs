@@ -17,18 +17,24 @@ impl Rules {
             }
         }
         self.is_done()?;
+        // In one tick a runner may be looked at first and lose its job then: it was busy.
+        let now_ms = self.now_ms;
+        for (name, known) in &mut self.runners {
+            if self.busy.contains(name) {
+                known.busy_ms = now_ms;
+            }
+        }
         if let Input::Tick { more: false } = self.input {
             self.nothing_is_due()?;
         }
-        let busy: BTreeSet<RunnerName> = self
+        self.busy = self
             .runners
             .keys()
             .filter(|name| parked.contains(*name) || self.running_on(name) > 0)
             .cloned()
             .collect();
-        let now_ms = self.now_ms;
         for (name, known) in &mut self.runners {
-            if busy.contains(name) {
+            if self.busy.contains(name) {
                 known.busy_ms = now_ms;
             }
         }
