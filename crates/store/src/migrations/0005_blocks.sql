@@ -26,10 +26,11 @@ CREATE TABLE block (
     forgotten   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-CREATE INDEX block_last ON block (last, first);
+-- All that a search reads of a block: it need not look it up by its number.
+CREATE INDEX block_last ON block (last, block_id, first, jobs, gone);
 CREATE INDEX block_empty ON block (block_id) WHERE jobs = 0;
 
--- Apart from the above, which every search reads.
+-- Large, and read only of blocks in which something is found or deleted.
 CREATE TABLE block_jobs (
     block_id    INTEGER PRIMARY KEY,
     -- Eight bytes each, high byte first.
@@ -38,12 +39,11 @@ CREATE TABLE block_jobs (
     labels      BLOB NOT NULL
 ) STRICT;
 
--- Which jobs of 16 blocks, those of which `block_id / 16` is `block_row`, have a label.
+-- Which jobs of 7 blocks have a label: as many as have room in a page, where all bits are written out.
 CREATE TABLE block_label (
-    label_id    INTEGER NOT NULL,
-    block_row   INTEGER NOT NULL,
-    -- For each block that has it: `block_id % 16` in a byte, the number of bytes that follow in two, high byte first, and those.
+    -- `label_id * 16777216 + block_id / 7`. One number: with a key of two columns SQLite reads whole the rows that it compares with.
+    place       INTEGER PRIMARY KEY,
+    -- For each block that has it: `block_id % 7` in a byte, the number of bytes that follow in two, high byte first, and those.
     -- None: all jobs of the block. 512: a bitmap, low bit first. Fewer: a list of places, two bytes each, high byte first.
-    bits        BLOB NOT NULL,
-    PRIMARY KEY (label_id, block_row)
-) STRICT, WITHOUT ROWID;
+    bits        BLOB NOT NULL
+) STRICT;

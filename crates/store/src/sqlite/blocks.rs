@@ -19,11 +19,15 @@ pub(super) const LABELS: usize = 200_000;
 
 const BITMAP_BYTES: usize = JOBS / 8;
 
-/// Blocks whose bits of a label lie in one row: to step through rows is most of what a count costs.
-const OF_ROW: i64 = 16;
+/// Blocks whose bits of a label lie in one row, a part of the file's format: to step through rows is most of what a count costs, and
+/// bitmaps of more would not fit into a page.
+const OF_ROW: i64 = 7;
+
+/// Rows of a label, at most, a part of the file's format: enough for 117 million blocks.
+const ROWS: i64 = 1 << 24;
 
 /// Blocks whose bitmaps are in memory at once: few enough that the same memory is used for the next.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 128;
 
 /// A block without what is in it.
 #[derive(Debug)]
@@ -68,13 +72,19 @@ fn add(bits: &mut FixedBitSet, blob: &[u8]) {
         0 => bits.insert_range(..),
         BITMAP_BYTES => {
             let words = blob.as_chunks().0.iter().map(|bytes| usize::from_le_bytes(*bytes));
-            bits.union_with(&FixedBitSet::with_capacity_and_blocks(JOBS, words));
+            bits.as_mut_slice().iter_mut().zip(words).for_each(|(all, more)| *all |= more);
         }
         _ => {
             let places = blob.as_chunks().0.iter().map(|bytes| u16::from_be_bytes(*bytes));
             bits.extend(places.map(usize::from).filter(|place| *place < JOBS));
         }
     }
+}
+
+/// Where a label's bits of a block are.
+fn row(label: i64, block: i64) -> i64 {
+    debug_assert!((0..ROWS * OF_ROW).contains(&block), "block {block}");
+    label * ROWS + block.div_euclid(OF_ROW)
 }
 
 /// A part of a row: the bits of one of its blocks.
@@ -85,11 +95,12 @@ fn part(block: i64, bits: &[u8]) -> Vec<u8> {
 
 /// The blocks of a row, each with its bits.
 fn parts(row: i64, mut blob: &[u8]) -> impl Iterator<Item = (i64, &[u8])> {
+    let first = row.rem_euclid(ROWS) * OF_ROW;
     std::iter::from_fn(move || {
         let ([at, high, low], rest) = blob.split_first_chunk()?;
         let (bits, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
         blob = rest;
-        Some((row * OF_ROW + i64::from(*at), bits))
+        Some((first + i64::from(*at), bits))
     })
 }
 
@@ -191,13 +202,13 @@ pub(super) fn fold(db: &Connection) -> Result<Option<Folded>, Boxed> {
         .execute(params![block, wire_ids, labels])?;
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/blocks.rs fold labels
-         INSERT INTO block_label (label_id, block_row, bits) VALUES (?, ?, ?)
+         INSERT INTO block_label (place, bits) VALUES (?, ?)
          ON CONFLICT DO UPDATE SET bits = CAST(bits || excluded.bits AS BLOB)",
     )?;
     for pairs in by_label() {
         let places: Vec<u16> = pairs.iter().map(|(_, place)| *place).collect();
         let part = part(block, &places_to_blob(&places));
-        statement.execute(params![pairs[0].0, block.div_euclid(OF_ROW), part])?;
+        statement.execute(params![row(pairs[0].0, block), part])?;
     }
     db.prepare_cached("DELETE FROM job_tail WHERE wire_id <= ?")?.execute([last])?;
     Ok(Some(Folded { jobs: taken, labels: pairs.len() }))
@@ -275,18 +286,17 @@ pub(super) fn forget(db: &Connection, limit: usize) -> Result<(usize, bool), Box
 }
 
 fn forget_label(db: &Connection, label: i64, block: i64) -> Result<(), Boxed> {
-    let row = block.div_euclid(OF_ROW);
+    let row = row(label, block);
     let bits: Vec<u8> = db
-        .prepare_cached("SELECT bits FROM block_label WHERE label_id = ? AND block_row = ?")?
-        .query_row([label, row], |row| row.get(0))?;
+        .prepare_cached("SELECT bits FROM block_label WHERE place = ?")?
+        .query_row([row], |row| row.get(0))?;
     let rest = parts(row, &bits).filter(|(of, _)| *of != block);
     let rest: Vec<u8> = rest.flat_map(|(of, bits)| part(of, bits)).collect();
     if rest.is_empty() {
-        db.prepare_cached("DELETE FROM block_label WHERE label_id = ? AND block_row = ?")?
-            .execute([label, row])?;
+        db.prepare_cached("DELETE FROM block_label WHERE place = ?")?.execute([row])?;
     } else {
-        db.prepare_cached("UPDATE block_label SET bits = ? WHERE label_id = ? AND block_row = ?")?
-            .execute(params![rest, label, row])?;
+        db.prepare_cached("UPDATE block_label SET bits = ? WHERE place = ?")?
+            .execute(params![rest, row])?;
     }
     Ok(())
 }
@@ -306,11 +316,11 @@ fn delete_names(db: &Connection, mut unused: BTreeSet<i64>) -> Result<bool, Boxe
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/blocks.rs delete_names
          DELETE FROM label WHERE label_id = ?1
-         AND NOT EXISTS (SELECT 1 FROM block_label WHERE label_id = ?1)",
+         AND NOT EXISTS (SELECT 1 FROM block_label WHERE place >= ?2 AND place < ?3)",
     )?;
     let mut gone = 0;
     for number in unused {
-        gone += statement.execute([number])?;
+        gone += statement.execute([number, number * ROWS, (number + 1) * ROWS])?;
     }
     Ok(gone > 0)
 }

@@ -5,6 +5,7 @@ mod campaigns;
 mod fleet;
 mod house;
 mod labels;
+mod load;
 mod migrate;
 mod read;
 mod shared;

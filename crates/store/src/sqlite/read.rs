@@ -16,7 +16,7 @@ use model::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::write;
+use super::load;
 use crate::codec;
 
 /// A pool of read-only connections, opened when needed.
@@ -75,7 +75,7 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Boxed> {
                 runner: RunnerName::new(row.get_ref(13)?.as_str()?),
                 slice: row.get(11)?,
                 since: WallMs(row.get::<_, i64>(26)? as u64),
-                cancel: write::cancel(row.get(14)?),
+                cancel: load::cancel(row.get(14)?),
                 facts: row.get::<_, Option<Vec<u8>>>(27)?.map(Into::into),
             };
             (running, attempts)
@@ -98,7 +98,7 @@ fn job_view(row: &Row<'_>) -> Result<JobView, Boxed> {
             timeout_ms: row.get::<_, Option<i64>>(6)?.map(|ms| ms as u64),
             lost_runner_retries: row.get(7)?,
             payload: row.get_ref(9)?.as_blob()?.into(),
-            terms: write::terms(
+            terms: load::terms(
                 row,
                 19,
                 codec::labels_from_text(row.get_ref(25)?.as_str_or_null()?)?,

@@ -19,20 +19,13 @@ pub(crate) fn states(cx: &Cx) -> Option<Vec<&str>> {
 pub(crate) const FAILED: &str = "ERRORED,TIMEOUT";
 
 /// Links to the first and the next page. The cursor goes forward only; the browser's back goes back.
-/// `total` is `None` where it is not known how many there are.
-pub(crate) fn pager(
-    cx: &Cx,
-    info: &PageInfo,
-    total: impl Into<Option<i64>>,
-    shown: usize,
-) -> Markup {
-    let total: Option<i64> = total.into();
+pub(crate) fn pager(cx: &Cx, info: &PageInfo, total: i64, shown: usize) -> Markup {
     let at: i64 = cx.params.get("at").and_then(|at| at.parse().ok()).unwrap_or(0).max(0);
     let last = at + shown as i64;
     html! {
         @if shown > 0 {
             nav.pager aria-label="Pages" {
-                span { (count(at + 1)) "–" (count(last)) @if let Some(total) = total { " of " (count(total)) } }
+                span { (count(at + 1)) "–" (count(last)) " of " (count(total)) }
                 @if cx.params.get("after").is_some() {
                     a href=(cx.with(&[("after", ""), ("at", "")])) { "First page" }
                 }

@@ -65,6 +65,8 @@ async fn a_waiting_task_says_why() {
         "href=\"/bot?id=bot%2Deu%2D1\"",
         "<b>12</b>",
         "37 tasks ask",
+        "<a href=\"/runners\">2 runners that are no bots</a> match.",
+        "<a href=\"/runners\">2 runners that are no bots</a> match too.",
         "ends <time",
         "swarming reproduce -S http://localhost 6bd1c0de00000000",
     ] {

@@ -39,7 +39,7 @@ pub struct Lists {
     rounds: usize,
 }
 
-/// The last day's tasks are a second apart at most.
+/// Between two tasks.
 const APART_MS: u64 = 80;
 
 impl Lists {
@@ -77,8 +77,7 @@ impl Lists {
 
     async fn start(&self, tasks: u64) -> anyhow::Result<Asked> {
         let data = tempfile::tempdir()?;
-        let filled = jiff::Timestamp::now();
-        tokio::task::block_in_place(|| fill(data.path(), tasks, self.bots))?;
+        let filled = tokio::task::block_in_place(|| fill(data.path(), tasks, self.bots))?;
         let began = Instant::now();
         let server = ServerProcess::start(data.path(), false, 60_000)?;
         let start = began.elapsed();
@@ -91,7 +90,7 @@ struct Call {
     what: &'static str,
     rpc: &'static str,
     request: Value,
-    /// Of tasks that were made in so many minutes before the store was filled.
+    /// Of tasks that were made in so many minutes before the last one.
     minutes: Option<i64>,
 }
 
@@ -103,39 +102,49 @@ fn calls() -> Vec<Call> {
             "ListTasks, two tags and a state",
             "Tasks/ListTasks",
             json!({"state": "QUERY_COMPLETED_FAILURE", "tags": two_tags, "limit": 10}),
+            None,
         ),
-        ("ListTasks, all", "Tasks/ListTasks", json!({"state": "QUERY_ALL"})),
+        ("ListTasks, all", "Tasks/ListTasks", json!({"state": "QUERY_ALL"}), None),
         (
             "ListTasks, a rare state",
             "Tasks/ListTasks",
             json!({"state": "QUERY_EXPIRED", "limit": 10}),
+            None,
         ),
         (
             "CountTasks, two tags and a state",
             "Tasks/CountTasks",
             json!({"state": "QUERY_COMPLETED", "tags": two_tags, "start": long_ago}),
+            None,
         ),
         (
             "CountTasks, the same of ten minutes",
             "Tasks/CountTasks",
             json!({"state": "QUERY_COMPLETED", "tags": two_tags}),
+            Some(10),
         ),
-        ("CountTasks, all", "Tasks/CountTasks", json!({"state": "QUERY_ALL", "start": long_ago})),
+        (
+            "CountTasks, all",
+            "Tasks/CountTasks",
+            json!({"state": "QUERY_ALL", "start": long_ago}),
+            None,
+        ),
         (
             "ListBots, a dimension",
             "Bots/ListBots",
             json!({"dimensions": [{"key": "rack", "value": "r-7"}]}),
+            None,
         ),
-        ("GetBotDimensions", "Bots/GetBotDimensions", json!({"pool": "default"})),
+        ("GetBotDimensions", "Bots/GetBotDimensions", json!({"pool": "default"}), None),
     ];
-    let minutes = |what: &str| what.ends_with("ten minutes").then_some(10);
-    calls.map(|(what, rpc, request)| Call { what, rpc, request, minutes: minutes(what) }).into()
+    calls.map(|(what, rpc, request, minutes)| Call { what, rpc, request, minutes }).into()
 }
 
 /// A server with much or little in its store.
 struct Asked {
     connection: Connection,
     start: Duration,
+    /// When the last of its tasks was made.
     filled: jiff::Timestamp,
     _server: ServerProcess,
     _data: tempfile::TempDir,
@@ -165,9 +174,11 @@ fn finds(reply: &Value) -> bool {
         || reply["count"].as_u64().is_some_and(|count| count > 0)
 }
 
-fn fill(data: &Path, tasks: u64, bots: u64) -> anyhow::Result<()> {
+/// Says when the last task was made.
+fn fill(data: &Path, tasks: u64, bots: u64) -> anyhow::Result<jiff::Timestamp> {
     let store::Sqlite { mut jobs, fleet, .. } = store::open_sqlite(data)?;
-    let first_ms = now_micros() / 1000 - tasks * APART_MS;
+    let last_ms = now_micros() / 1000;
+    let first_ms = last_ms - tasks.saturating_sub(1) * APART_MS;
     let mut changes = Vec::new();
     for number in 0..tasks {
         finished(number, first_ms + number * APART_MS, &mut changes);
@@ -179,7 +190,7 @@ fn fill(data: &Path, tasks: u64, bots: u64) -> anyhow::Result<()> {
     jobs.commit(&changes)?;
     let machines: Vec<(Record, WallMs)> = (0..bots).map(machine).collect();
     fleet.write(&machines, &[], &[])?;
-    Ok(())
+    Ok(jiff::Timestamp::from_millisecond(last_ms.cast_signed())?)
 }
 
 fn finished(number: u64, created_ms: u64, changes: &mut Vec<Change>) {

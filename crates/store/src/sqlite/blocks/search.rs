@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use fixedbitset::FixedBitSet;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::super::read::Boxed;
-use super::{AT_ONCE, Block, OF_ROW, add, blocks, none, numbers_from_blob, parts};
+use super::{AT_ONCE, Block, add, blocks, none, numbers_from_blob, parts, row};
 
 /// What a finished job must have to be found.
 #[derive(Debug)]
@@ -35,18 +35,19 @@ fn wanted_of(
 ) -> Result<Vec<FixedBitSet>, Boxed> {
     let mut statement = db.prepare_cached(
         "-- source: store/sqlite/blocks/search.rs wanted_of
-         SELECT block_row, bits FROM block_label WHERE label_id = ? AND block_row BETWEEN ? AND ?",
+         SELECT place, bits FROM block_label WHERE place >= ? AND place <= ?",
     )?;
     let at: HashMap<i64, usize> = blocks.iter().enumerate().map(|(at, b)| (b.id, at)).collect();
-    let row = |block: Option<&i64>| block.map(|id| id.div_euclid(OF_ROW));
-    let (first, last) = (row(at.keys().min()), row(at.keys().max()));
+    let (Some(first), Some(last)) = (at.keys().min(), at.keys().max()) else {
+        return Ok(Vec::new());
+    };
     let mut with = vec![none(); blocks.len()];
     let mut read = |with: &mut [FixedBitSet], numbers: &[i64]| -> Result<(), Boxed> {
         with.iter_mut().for_each(FixedBitSet::clear);
         for number in numbers {
-            let mut rows = statement.query(params![number, first, last])?;
-            while let Some(row) = rows.next()? {
-                for (block, bits) in parts(row.get(0)?, row.get_ref(1)?.as_blob()?) {
+            let mut rows = statement.query([row(*number, *first), row(*number, *last)])?;
+            while let Some(found) = rows.next()? {
+                for (block, bits) in parts(found.get(0)?, found.get_ref(1)?.as_blob()?) {
                     if let Some(at) = at.get(&block) {
                         add(&mut with[*at], bits);
                     }

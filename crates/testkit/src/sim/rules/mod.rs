@@ -127,7 +127,7 @@ struct Known {
     spec: RunnerSpec,
     draining: bool,
     heard_ms: u64,
-    /// When it last ran something or had a poll open.
+    /// When it last ran something or had a poll open: up to date where time is judged.
     busy_ms: u64,
 }
 

@@ -17,7 +17,7 @@ impl Rules {
             }
         }
         self.is_done()?;
-        // In one tick a runner may be looked at first and lose its job then: it was busy.
+        // Who was busy after the input before was so until this one, even if this tick looks at it first and takes its job then.
         let now_ms = self.now_ms;
         for (name, known) in &mut self.runners {
             if self.busy.contains(name) {
@@ -33,11 +33,6 @@ impl Rules {
             .filter(|name| parked.contains(*name) || self.running_on(name) > 0)
             .cloned()
             .collect();
-        for (name, known) in &mut self.runners {
-            if self.busy.contains(name) {
-                known.busy_ms = now_ms;
-            }
-        }
         Ok(())
     }
 

@@ -123,14 +123,14 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     let columns = filter::columns(&cx, &USUAL);
     let mut offered: Vec<&str> = OTHERS.to_vec();
     offered.extend(known.bots_dimensions.iter().map(|dimension| dimension.key.as_str()));
-    let total = counts.iter().find(|(of, _)| *of == state).map(|(_, number)| *number);
+    let total = counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, number)| *number);
     let info = PageInfo {
         has_next_page: !found.cursor.is_empty(),
         end_cursor: Some(found.cursor.clone()),
     };
     let canceled = cx.params.get("canceled").and_then(|number| number.parse::<u32>().ok());
     let body = html! {
-        // Its buttons tell counts, so it stays as it was.
+        // A renewal does not count the tasks that wait and run, which its buttons say.
         @if !cx.fragment { (title(&[], html! { "Tasks" }, html! { "Newest first, of " (said(&range)) "." }, html! { a.button href="/fleet" { "Over time" } @if cx.may_write() { (mass_cancel(&cx, &range, &tags, &counts)) } })) }
         @if let Some(number) = canceled { p.note.good role="status" { (icon("check")) span { (counted(number, "task was", "tasks were")) " told to stop." } } }
         nav.filters aria-label="State" {

@@ -71,6 +71,9 @@ fn one(slice: &SliceReason, dimensions: &[Pair]) -> Markup {
             p.small { "Bots that match: " @for (at, bot) in slice.sample_bots.iter().enumerate() { @if at > 0 { ", " } (bot_link(bot)) }
                 @if slice.matching.live as usize > slice.sample_bots.len() { ", " a href=(bots_with(dimensions)) { "and " (count(slice.matching.live - slice.sample_bots.len() as i64)) " more" } } }
         }
+        @if slice.runners > 0 {
+            p.small { a href="/runners" { (counted(slice.runners, "runner that is no bot", "runners that are no bots")) } @if slice.runners == 1 { " matches" } @else { " match" } @if slice.matching.live > 0 { " too" } "." }
+        }
         @if slice.ahead > 0 {
             p.small { (counted(slice.ahead, "task asks", "tasks ask")) " for the same and " @if slice.ahead == 1 { "goes" } @else { "go" } " first." }
         }

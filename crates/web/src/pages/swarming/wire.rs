@@ -151,6 +151,8 @@ messages! {
         sample_bots: Vec<String>,
         constraints: Vec<ConstraintReason>,
         ahead: i64,
+        // Connected ones that are no bots.
+        runners: i64,
     }
     ConstraintReason { key: String, values: Vec<ValueReason>, bots: BotTally, without: i64, sample_without: Vec<String>, }
     ValueReason { value: String, bots: i64, }
