@@ -27,6 +27,7 @@ use dispatcher::StoreError;
 use http::{Response, StatusCode, header, request};
 use serde_json::Value;
 
+use crate::archive::Archive;
 use crate::config::Config;
 pub use crate::export::Pieces;
 pub use crate::notices::Post;
@@ -86,6 +87,16 @@ impl Door {
     /// From now on the configuration is this one.
     pub fn set_config(&self, config: Config) {
         self.0.set_config(config);
+    }
+
+    /// From now on this is the bot to hand out, and bots that are another update themselves when they ask for work.
+    pub fn set_archive(&self, archive: Option<Archive>) {
+        self.0.set_archive(archive);
+    }
+
+    /// Where clients find the server.
+    pub fn url(&self) -> &str {
+        &self.0.url
     }
 
     pub async fn handle(

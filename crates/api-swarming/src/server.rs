@@ -102,7 +102,7 @@ pub(crate) struct Server {
     pub creating: Creating,
     pub parked: Semaphore,
     config: RwLock<Arc<Config>>,
-    archive: Option<Archive>,
+    archive: RwLock<Option<Arc<Archive>>>,
     without_cipd: bool,
     ui: Option<PathBuf>,
     pub enabled: bool,
@@ -135,7 +135,7 @@ impl Server {
             creating: Creating::default(),
             parked: Semaphore::new(parts.parked_polls_max),
             config: RwLock::new(Arc::new(parts.config)),
-            archive: parts.archive,
+            archive: RwLock::new(parts.archive.map(Arc::new)),
             without_cipd: parts.without_cipd,
             ui: parts.ui,
             enabled: parts.enabled,
@@ -158,6 +158,10 @@ impl Server {
 
     pub fn set_config(&self, config: Config) {
         *self.config.write() = Arc::new(config);
+    }
+
+    pub fn set_archive(&self, archive: Option<Archive>) {
+        *self.archive.write() = archive.map(Arc::new);
     }
 
     /// Who sent a request. A wrong token is refused, except where everybody may do everything.
@@ -241,17 +245,17 @@ impl Server {
         blake3::hash(token.as_bytes()) == blake3::hash(self.access.bot_token.as_bytes())
     }
 
-    pub fn archive(&self) -> Option<&Archive> {
-        self.archive.as_ref()
+    pub fn archive(&self) -> Option<Arc<Archive>> {
+        self.archive.read().clone()
     }
 
     /// What bots should be; `None` where they may be anything.
     pub fn bot_version(&self) -> Option<String> {
-        self.archive.as_ref().map(|archive| archive.version.clone())
+        self.archive().map(|archive| archive.version.clone())
     }
 
     pub fn manifest_shape(&self) -> Shape {
-        self.archive.as_ref().map_or(Shape::WithBotDimensions, |archive| archive.shape)
+        self.archive().map_or(Shape::WithBotDimensions, |archive| archive.shape)
     }
 
     pub fn hooks(&self, group: &BotGroup) -> Hooks {

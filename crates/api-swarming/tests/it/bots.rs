@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ground::{Bot, Ground, Options, archive};
+use crate::ground::{Bot, Ground, Options, archive, archive_that};
 
 async fn events(ground: &Ground, bot: &str) -> Vec<(String, String)> {
     let reply = ground.ok("Bots/ListBotEvents", json!({"botId": bot})).await;
@@ -183,6 +183,11 @@ async fn a_bot_is_kept_up_to_date() {
         ground.ok("Swarming/GetDetails", json!({})).await["botVersion"],
         archive.version.as_str()
     );
+    let newer = archive_that("print('another bot')");
+    ground.door.set_archive(Some(newer.clone()));
+    assert_eq!(bot.poll().await, json!({"cmd": "update", "version": newer.version}));
+    let code = ground.get(&format!("/swarming/api/v1/bot/bot_code/{}", newer.version)).await;
+    assert_eq!(code.body, newer.zip);
     let closed =
         Ground::with(Options { open: false, with_archive: true, ..Options::default() }).await;
     assert_eq!(closed.get("/bot_code").await.status, 403);

@@ -62,8 +62,12 @@ impl Reply {
 }
 
 pub fn archive() -> Archive {
+    archive_that("print('a bot')")
+}
+
+pub fn archive_that(does: &str) -> Archive {
     let mut files = Files::new();
-    files.insert("__main__.py".to_owned(), b"print('a bot')".to_vec());
+    files.insert("__main__.py".to_owned(), does.into());
     files.insert("bot_code/task_runner.py".to_owned(), b"bot_dimensions".to_vec());
     let identity = Identity { server: URL, server_version: "test", bot_config: None };
     archive::build(files, identity).unwrap()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use api_swarming::archive::{self, Identity};
+use api_swarming::archive::{self, Archive, Identity};
 use api_swarming::config::toml::Swarming;
 use api_swarming::config::{Config, files, toml};
 use api_swarming::validate::new_task::{MIN_TIMEOUT_SECS, OLD_MIN_TIMEOUT_SECS};
@@ -17,6 +17,8 @@ use executor_protocol::{NetworkOrder, Order, RuntimeOrder};
 use fleet::{Fleet, FleetStore};
 use futures::FutureExt;
 use spec::{EnvVar, Run, Step};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub struct Wiring<'a> {
     pub settings: &'a Swarming,
@@ -30,12 +32,14 @@ pub struct Wiring<'a> {
     pub key: [u8; 32],
 }
 
-/// Reads the settings again: pools, groups of bots, times. What makes the server another one needs a restart.
+/// Reads the settings again: pools, groups of bots, times, and the bot. What makes the server another one needs a restart.
 pub fn reload(door: &Door, settings: &Swarming) {
-    match config(settings) {
-        Ok(config) => {
+    let read = config(settings).and_then(|config| Ok((config, archive(settings, door.url())?)));
+    match read {
+        Ok((config, archive)) => {
             tracing::info!("the configuration of Swarming is read again: {}", config.revision);
             door.set_config(config);
+            door.set_archive(archive);
         }
         Err(error) => {
             tracing::error!("the configuration of Swarming stays as it was: {error:#}");
@@ -43,19 +47,19 @@ pub fn reload(door: &Door, settings: &Swarming) {
     }
 }
 
+/// The bot that is handed out.
+fn archive(settings: &Swarming, server: &str) -> anyhow::Result<Option<Archive>> {
+    let Some(path) = &settings.bot else { return Ok(None) };
+    let identity = Identity { server, server_version: VERSION, bot_config: None };
+    let archive = archive::build(archive::load(path)?, identity)?;
+    tracing::info!("bots are to be version {}", archive.version);
+    Ok(Some(archive))
+}
+
 pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
     let Wiring { settings, dispatcher, house, fleet, graphql, runner_token, open, url, key } =
         wiring;
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let archive = match &settings.bot {
-        None => None,
-        Some(path) => {
-            let identity = Identity { server: &url, server_version: &version, bot_config: None };
-            let archive = archive::build(archive::load(path)?, identity)?;
-            tracing::info!("bots are to be version {}", archive.version);
-            Some(archive)
-        }
-    };
+    let archive = archive(settings, &url)?;
     let fleet = Fleet::load(fleet, SystemClock::default().now().wall)?;
     let min_timeout_secs =
         if settings.short_timeouts { OLD_MIN_TIMEOUT_SECS } else { MIN_TIMEOUT_SECS };
@@ -74,7 +78,7 @@ pub fn door(wiring: Wiring<'_>) -> anyhow::Result<Door> {
             bot_token: runner_token,
         },
         url,
-        version,
+        version: VERSION.to_owned(),
         min_timeout_secs,
         parked_polls_max: settings.parked_polls_max.unwrap_or_else(parked_polls_max),
         archive,
