@@ -41,7 +41,11 @@ fn why(slice: &SliceReason, waits: &SliceExplanation) -> (String, String) {
         // What is kept are bots, dead ones too.
         let others = waits.matching - waits.kept;
         if others > 0 {
-            let busy = if waits.busy == waits.matching { ", all busy" } else { "" };
+            let busy = match others {
+                _ if waits.busy < waits.matching => "",
+                1 => " and is busy",
+                _ => ", all busy",
+            };
             let runners =
                 counted(others, "runner that is no bot matches", "runners that are no bots match");
             return (format!("{runners}{busy}"), ahead);
@@ -137,4 +141,38 @@ fn span(seconds: u64) -> String {
 
 fn counted(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runners_that_are_no_bots_are_told_of() {
+        for (matching, busy, said) in [
+            (1, 0, "1 runner that is no bot matches"),
+            (1, 1, "1 runner that is no bot matches and is busy"),
+            (2, 1, "2 runners that are no bots match"),
+            (2, 2, "2 runners that are no bots match, all busy"),
+        ] {
+            let waits = SliceExplanation {
+                queue: String::new(),
+                requirements: String::new(),
+                slice: 0,
+                slices: 1,
+                runners: matching,
+                serving_queue: matching,
+                unmet: Vec::new(),
+                matching,
+                kept: 0,
+                busy,
+                draining: 0,
+                ahead: 0,
+                lost: 0,
+            };
+            let slices = [SliceReason::default()];
+            let whole = conclusion(TaskState::Pending, Some(&waits), Some(5000), &slices);
+            assert_eq!(whole, format!("{said}; the task expires in 5 s."));
+        }
+    }
 }
