@@ -37,6 +37,8 @@ pub struct SliceExplanation {
     /// Of them, those that are known while they are silent, too.
     pub kept: usize,
     pub busy: usize,
+    /// Of those that are busy, those that are known while they are silent, too.
+    pub kept_busy: usize,
     pub draining: usize,
     /// Jobs of the same kind that go first, about.
     pub ahead: usize,
@@ -83,10 +85,9 @@ impl Engine {
             matching.extend(runners.filter(serves));
         }
         let draining = matching.iter().filter(|ix| self.runners[**ix].draining).count();
-        let busy = matching
-            .iter()
-            .filter(|ix| !self.runners[**ix].draining && self.runners[**ix].free() == 0)
-            .count();
+        let kept = |ix: &&u32| self.runners[**ix].keep;
+        let is_busy = |ix: &&u32| !self.runners[**ix].draining && self.runners[**ix].free() == 0;
+        let busy = matching.iter().filter(is_busy);
         Explanation::Waiting(SliceExplanation {
             queue: shape.key.queue.to_string(),
             requirements: shape.key.requirements.to_string(),
@@ -96,8 +97,9 @@ impl Engine {
             serving_queue: of_queue().map(|(_, p)| p.runners.len()).sum(),
             unmet,
             matching: matching.len(),
-            kept: matching.iter().filter(|ix| self.runners[**ix].keep).count(),
-            busy,
+            kept: matching.iter().filter(kept).count(),
+            kept_busy: busy.clone().filter(kept).count(),
+            busy: busy.count(),
             draining,
             ahead: shape.bands.ahead_of(job.rank, id),
             lost: job.lost,

@@ -42,7 +42,7 @@ fn why(slice: &SliceReason, waits: &SliceExplanation) -> (String, String) {
         let others = waits.matching - waits.kept;
         if others > 0 {
             let busy = match others {
-                _ if waits.busy < waits.matching => "",
+                _ if waits.busy - waits.kept_busy < others => "",
                 1 => " and is busy",
                 _ => ", all busy",
             };
@@ -149,11 +149,13 @@ mod tests {
 
     #[test]
     fn runners_that_are_no_bots_are_told_of() {
-        for (matching, busy, said) in [
-            (1, 0, "1 runner that is no bot matches"),
-            (1, 1, "1 runner that is no bot matches and is busy"),
-            (2, 1, "2 runners that are no bots match"),
-            (2, 2, "2 runners that are no bots match, all busy"),
+        for (matching, busy, kept, said) in [
+            (1, 0, 0, "1 runner that is no bot matches"),
+            (1, 1, 0, "1 runner that is no bot matches and is busy"),
+            (2, 1, 0, "2 runners that are no bots match"),
+            (2, 2, 0, "2 runners that are no bots match, all busy"),
+            // A dead bot beside them is neither here nor there.
+            (3, 2, 1, "2 runners that are no bots match, all busy"),
         ] {
             let waits = SliceExplanation {
                 queue: String::new(),
@@ -164,8 +166,9 @@ mod tests {
                 serving_queue: matching,
                 unmet: Vec::new(),
                 matching,
-                kept: 0,
+                kept,
                 busy,
+                kept_busy: 0,
                 draining: 0,
                 ahead: 0,
                 lost: 0,
