@@ -34,10 +34,11 @@ pub struct SliceExplanation {
     pub unmet: Vec<String>,
     /// Runners that match, and what they do.
     pub matching: usize,
-    /// Of them, those that are known while they are silent, too.
+    /// Of them, those that stay known even while they are silent.
     pub kept: usize,
+    /// Of them, those that have no room, but for the draining ones.
     pub busy: usize,
-    /// Of those that are busy, those that are known while they are silent, too.
+    /// Those that are both.
     pub kept_busy: usize,
     pub draining: usize,
     /// Jobs of the same kind that go first, about.

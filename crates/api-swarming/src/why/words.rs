@@ -149,13 +149,14 @@ mod tests {
 
     #[test]
     fn runners_that_are_no_bots_are_told_of() {
-        for (matching, busy, kept, said) in [
-            (1, 0, 0, "1 runner that is no bot matches"),
-            (1, 1, 0, "1 runner that is no bot matches and is busy"),
-            (2, 1, 0, "2 runners that are no bots match"),
-            (2, 2, 0, "2 runners that are no bots match, all busy"),
-            // A dead bot beside them is neither here nor there.
-            (3, 2, 1, "2 runners that are no bots match, all busy"),
+        for ((matching, busy), (kept, kept_busy), said) in [
+            ((1, 0), (0, 0), "1 runner that is no bot matches"),
+            ((1, 1), (0, 0), "1 runner that is no bot matches and is busy"),
+            ((2, 1), (0, 0), "2 runners that are no bots match"),
+            ((2, 2), (0, 0), "2 runners that are no bots match, all busy"),
+            // A dead bot does not count, and neither does the task that it still holds.
+            ((3, 2), (1, 0), "2 runners that are no bots match, all busy"),
+            ((3, 2), (1, 1), "2 runners that are no bots match"),
         ] {
             let waits = SliceExplanation {
                 queue: String::new(),
@@ -168,7 +169,7 @@ mod tests {
                 matching,
                 kept,
                 busy,
-                kept_busy: 0,
+                kept_busy,
                 draining: 0,
                 ahead: 0,
                 lost: 0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::ops::{DeregisterOp, RegisterOp, RunnerSpec};
-use engine::{Config, Engine, LiveJob, Place, Snapshot};
+use engine::{Config, Engine, Explanation, LiveJob, Place, Snapshot};
 use model::{Dimensions, NewJob, Outcome, Requirements, RunnerName, Session, Slice, Terms};
 
 use crate::ground::{Ground, job};
@@ -44,6 +44,21 @@ fn the_time_of_a_slice_that_is_passed_over_is_not_lost() {
     assert_eq!(ground.ends(), []);
     ground.pass(1);
     assert_eq!(ground.ends(), [(id, Outcome::Expired)]);
+}
+
+#[test]
+fn whoever_asks_why_is_told_of_the_busy_and_the_kept() {
+    let mut ground = Ground::new();
+    for (name, keep) in [("kept", true), ("kept and idle", true), ("other", false)] {
+        ground.register(name, keep);
+    }
+    let ids = [(); 3].map(|()| ground.submit(job(1, Terms::default())));
+    for name in ["kept", "other"] {
+        ground.poll(name, 1, true).pop().unwrap();
+    }
+    let Explanation::Waiting(waits) = ground.engine.explain(ids[2]) else { panic!() };
+    let of_kept = (waits.kept, waits.kept_busy);
+    assert_eq!(((waits.matching, waits.busy), of_kept), ((3, 2), (2, 1)));
 }
 
 /// A job that does not wait for a runner, and may start again once.

@@ -245,16 +245,18 @@ impl Fleet {
             })?;
             let served = killed.elapsed().as_secs_f64();
             let deadline = killed + Duration::from_secs(120);
-            while herd.in_touch(mark).await? < self.bots && Instant::now() < deadline {
+            let mut present = herd.in_touch(mark).await?;
+            while present < self.bots && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(200)).await;
+                present = herd.in_touch(mark).await?;
             }
-            back.push(killed.elapsed().as_secs_f64());
-            // One by one, so that a slow start can be laid beside what the machine did just then.
+            let returned = killed.elapsed().as_secs_f64();
+            // One by one, so that a slow start can be compared with what the machine did just then.
             eprintln!(
-                "killed at {mark} ms of Unix time: serving after {served:.2} s, all back after {:.1} s",
-                back[back.len() - 1]
+                "killed at {mark} ms of Unix time: serving after {served:.2} s, {present} back after {returned:.1} s"
             );
             serving.push(served);
+            back.push(returned);
         }
         if self.kills == 0 {
             return Ok(true);
