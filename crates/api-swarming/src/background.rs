@@ -7,6 +7,7 @@ use engine::ops::LoseOp;
 use fleet::{Health, Seen, Update};
 use model::WallMs;
 
+use crate::bot::said_of;
 use crate::server::{Server, now};
 use crate::tasks::{find, hand};
 use crate::{notices, series};
@@ -62,7 +63,7 @@ pub(crate) async fn delete_old(server: &Arc<Server>) {
             let why = Update {
                 message: "it was dead for too long".into(),
                 heard: false,
-                ..Update::new("bot_deleted")
+                ..said_of("bot_deleted")
             };
             server.delete_bot(name, &why).await;
         }
@@ -142,18 +143,13 @@ pub(crate) async fn find_dead(server: &Server) {
         }
         let runner = seen.record.name.clone();
         // It may have come back while others were given up.
-        let Some(seen) = server.fleet.get(&runner).filter(|seen| seen.last_seen.0 < oldest) else {
+        if server.fleet.get(&runner).is_none_or(|seen| seen.last_seen.0 >= oldest) {
             continue;
-        };
+        }
         let why = "the bot was silent for too long".to_owned();
         server.dispatcher.lose_runner(LoseOp { runner: hand(runner.as_str()), why }).await;
         // The task stays shown on it.
-        let update = Update {
-            health: Health::Dead,
-            about: seen.record.task.as_ref().map(|(id, _)| *id),
-            heard: false,
-            ..Update::new("bot_missing")
-        };
+        let update = Update { health: Health::Dead, heard: false, ..said_of("bot_missing") };
         server.fleet.update(&runner, update, now());
     }
 }

@@ -52,7 +52,11 @@ impl Row {
             State::Alive => !record.dead,
             State::Dead => record.dead,
             State::Idle => self.standing() == Standing::Free,
-            State::Busy => !record.dead && record.idle_since.is_none(),
+            // One that may get nothing is not idle to upstream's calls, and has nothing to do all the same.
+            State::Busy => {
+                let is_well = record.quarantined.is_none() && record.maintenance.is_none();
+                !record.dead && record.idle_since.is_none() && (is_well || record.task.is_some())
+            }
             State::Quarantined => record.quarantined.is_some(),
             State::Maintenance => record.maintenance.is_some(),
             State::Draining => self.drained,

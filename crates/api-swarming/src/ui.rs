@@ -24,11 +24,11 @@ const POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline'; sty
 pub(crate) fn serves(path: &str) -> bool {
     matches!(path, "/botlist" | "/bot" | "/tasklist" | "/task" | "/auth/openid/state")
         || path.starts_with("/newres/")
-        || moved(path).is_some()
+        || moved(path, "").is_some()
 }
 
 /// Where a page was in older days.
-fn moved(path: &str) -> Option<String> {
+fn moved(path: &str, query: &str) -> Option<String> {
     let id = |rest: &str| url::form_urlencoded::byte_serialize(rest.as_bytes()).collect::<String>();
     if let Some(bot) = path.strip_prefix("/restricted/bot/") {
         return Some(format!("/bot?id={}", id(bot)));
@@ -38,9 +38,25 @@ fn moved(path: &str) -> Option<String> {
         return Some(format!("/task?id={}", id(task)));
     }
     match path {
-        "/restricted/bots" => Some("/botlist".to_owned()),
-        "/user/tasks" => Some("/tasklist".to_owned()),
+        "/restricted/bots" => Some(moved_list("/botlist", "dimensions", query)),
+        "/user/tasks" => Some(moved_list("/tasklist", "task_tag", query)),
         _ => None,
+    }
+}
+
+/// A list with what was asked for, which had other names.
+fn moved_list(page: &str, filter: &str, query: &str) -> String {
+    let mut to = url::form_urlencoded::Serializer::new(String::new());
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*key {
+            "limit" => to.append_pair("l", value.trim()),
+            key if key == filter && !value.trim().is_empty() => to.append_pair("f", value.trim()),
+            _ => &mut to,
+        };
+    }
+    match &*to.finish() {
+        "" => page.to_owned(),
+        query => format!("{page}?{query}"),
     }
 }
 
@@ -51,7 +67,7 @@ pub(crate) fn answer(server: &Server, request: &request::Parts) -> Option<Respon
     if !serves(path) {
         return None;
     }
-    if let Some(to) = moved(path) {
+    if let Some(to) = moved(path, request.uri.query().unwrap_or_default()) {
         let mut response = text(StatusCode::FOUND, "the page is there");
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&to).ok()?);
         return Some(response);

@@ -26,6 +26,8 @@ pub struct Fleet {
 struct Machine {
     record: RwLock<Arc<Record>>,
     last_seen: AtomicU64,
+    /// [`Update::key`] of what it told last.
+    last_key: AtomicU64,
 }
 
 #[derive(Default)]
@@ -84,8 +86,14 @@ pub struct Update {
     pub health: Health,
     pub idleness: Idleness,
     pub task: Task,
-    /// The job that the event is about, when it is not the one that is set.
+    /// The job that the event is about, when it is not the one that the machine has afterwards. It is over, not lost.
     pub about: Option<u64>,
+    /// What is said of a job that the machine had and does not have any more, without having told that it is over.
+    pub lost: Option<fn(u64) -> String>,
+    /// A machine that is not known becomes known by this. Otherwise the event is all that is kept of it.
+    pub makes_known: bool,
+    /// The same number twice in a row is the same event told twice, of which one is kept. 0: none is the same.
+    pub key: u64,
     /// It comes so often that it is kept only when the machine is another than at the last one.
     pub frequent: bool,
     /// The machine itself called.
@@ -110,6 +118,9 @@ impl Update {
             idleness: Idleness::Unchanged,
             task: Task::Unchanged,
             about: None,
+            lost: None,
+            makes_known: true,
+            key: 0,
             frequent: false,
             heard: true,
         }
@@ -126,6 +137,7 @@ impl Fleet {
             let machine = Machine {
                 record: RwLock::new(Arc::new(record)),
                 last_seen: AtomicU64::new(last_seen.0),
+                last_key: AtomicU64::new(0),
             };
             (name, Arc::new(machine))
         });
@@ -167,9 +179,11 @@ impl Fleet {
     pub fn update(&self, name: &RunnerName, update: Update, now: WallMs) -> (Option<Seen>, Seen) {
         let known = self.machines.read().get(name).cloned();
         let machine = known.unwrap_or_else(|| {
-            let mut machines = self.machines.write();
             let fresh = || Arc::new(Machine::fresh(name, now));
-            machines.entry(name.clone()).or_insert_with(fresh).clone()
+            if !update.makes_known {
+                return fresh();
+            }
+            self.machines.write().entry(name.clone()).or_insert_with(fresh).clone()
         });
         let mut slot = machine.record.write();
         let before = Seen { record: slot.clone(), last_seen: machine.last_seen() };
@@ -179,13 +193,21 @@ impl Fleet {
         }
         let after = Arc::new(before.record.apply(&update, now));
         *slot = after.clone();
+        let is_repeated =
+            machine.last_key.swap(update.key, Ordering::Relaxed) == update.key && update.key != 0;
         drop(slot);
+        let lost = before.record.loses(&after, &update);
         let notable = is_new || before.record.differs(&after);
         let mut pending = self.pending.lock();
-        if notable || !update.frequent {
-            pending.events.push(after.event(&update, now));
+        if (notable || lost.is_some() || !update.frequent) && !is_repeated {
+            pending.events.push(after.event(&update, lost, now));
         }
-        if notable || before.record.task != after.task || before.record.session != after.session {
+        if is_new && !update.makes_known {
+            // Nothing is kept but the event.
+        } else if notable
+            || before.record.task != after.task
+            || before.record.session != after.session
+        {
             pending.deleted.remove(name);
             pending.changed.insert(name.clone());
         }
@@ -200,7 +222,8 @@ impl Fleet {
         let mut pending = self.pending.lock();
         pending.changed.remove(name);
         pending.deleted.insert(name.clone());
-        pending.events.push(seen.record.event(update, now));
+        let lost = seen.record.task.as_ref().map(|(id, _)| *id).filter(|_| !seen.record.dead);
+        pending.events.push(seen.record.event(update, lost, now));
         Some(seen)
     }
 
@@ -266,7 +289,11 @@ impl Machine {
             terminated_by: None,
             session: 0,
         };
-        Self { record: RwLock::new(Arc::new(record)), last_seen: AtomicU64::new(0) }
+        Self {
+            record: RwLock::new(Arc::new(record)),
+            last_seen: AtomicU64::new(0),
+            last_key: AtomicU64::new(0),
+        }
     }
 
     fn last_seen(&self) -> WallMs {
@@ -308,7 +335,11 @@ impl Record {
         }
         match update.health {
             Health::Alive => next.dead = false,
-            Health::Dead => next.dead = true,
+            // What is gone has nothing to do.
+            Health::Dead => {
+                next.dead = true;
+                next.idle_since = next.idle_since.or(Some(now));
+            }
             Health::Unchanged => {}
         }
         match update.idleness {
@@ -334,16 +365,28 @@ impl Record {
             || self.idle_since.is_some() != other.idle_since.is_some()
     }
 
-    fn event(&self, update: &Update, now: WallMs) -> Event {
+    /// The job that the machine had and does not have after this, though it did not say that it is over. One that is dead lost
+    /// its job when it died.
+    fn loses(&self, after: &Self, update: &Update) -> Option<u64> {
+        let (had, _) = self.task.as_ref().filter(|_| !self.dead)?;
+        let keeps = after.task.as_ref().is_some_and(|(has, _)| has == had) && !after.dead;
+        (!keeps && update.about != Some(*had)).then_some(*had)
+    }
+
+    fn event(&self, update: &Update, lost: Option<u64>, now: WallMs) -> Event {
+        let of_lost = lost.and_then(|id| Some(update.lost?(id)));
+        let message = match (&*update.message, of_lost) {
+            (_, None) => update.message.clone(),
+            ("", Some(lost)) => lost.into(),
+            (said, Some(lost)) => format!("{said}\n{lost}").into(),
+        };
+        let has = || self.task.as_ref().map(|(id, _)| *id);
         Event {
             runner: self.name.clone(),
             at: now,
             kind: update.kind.into(),
-            message: update.message.clone(),
-            task: update.about.or(match &update.task {
-                Task::Set(id, _) => Some(*id),
-                Task::Clear | Task::Unchanged => None,
-            }),
+            message,
+            task: update.about.or(lost.filter(|_| self.dead)).or_else(has),
             dimensions: self.dimensions.clone(),
             state: self.state.clone(),
             version: self.version.clone(),

@@ -54,7 +54,7 @@ pub(crate) fn answer(server: &Server, request: &request::Parts) -> Option<Respon
         return Some(refused());
     }
     let mut response = text(StatusCode::FOUND, "the bot is there");
-    let to = format!("{}{CODE}/{}", server.url, archive.version);
+    let to = format!("{CODE}/{}", archive.version);
     if let Ok(to) = HeaderValue::from_str(&to) {
         response.headers_mut().insert(header::LOCATION, to);
     }

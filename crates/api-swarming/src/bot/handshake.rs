@@ -10,7 +10,7 @@ use model::RunnerName;
 
 use super::check::{self, Call};
 use super::wire::{BotGroupCfg, BotRequest, HandshakeResponse};
-use super::{BotCaller, json, read};
+use super::{BotCaller, event_key, json, read, said_of};
 use crate::prpc::Status;
 use crate::server::{Server, now};
 use crate::tasks::hand;
@@ -23,6 +23,8 @@ pub(super) async fn handle(
     let request: BotRequest = read(body)?;
     let config = server.config();
     let group = super::group(server, &config, &request)?;
+    let said = request.dimensions.clone();
+    let key = event_key("bot_connected", request.session_id.as_deref());
     let checked = check::check(request, Call::Handshake, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
     // A new process runs nothing of what an older one ran.
@@ -31,6 +33,10 @@ pub(super) async fn handle(
     let session = server.next_session(&runner);
     let mut state = checked.state;
     state.insert("handshaking".to_owned(), true.into());
+    // Not believed before the first poll, but good to know.
+    if let Some(said) = said {
+        state.insert("initial_dimensions".to_owned(), serde_json::json!(said));
+    }
     let update = Update {
         state: Some(serde_json::Value::Object(state).to_string().into()),
         version: Some(checked.version.as_str().into()),
@@ -50,8 +56,9 @@ pub(super) async fn handle(
         health: Health::Alive,
         idleness: Idleness::Unchanged,
         task: Task::Clear,
-        message: checked.quarantined.as_deref().unwrap_or_default().into(),
-        ..Update::new("bot_connected")
+        message: checked.maintenance.or(checked.quarantined).unwrap_or_default().into(),
+        key,
+        ..said_of("bot_connected")
     };
     server.fleet.update(&runner, update, now());
     let hooks = server.hooks(group);

@@ -21,6 +21,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fleet::Update;
 use http::{HeaderMap, Method, Response, StatusCode, header, request};
 use model::{RunnerName, limit};
 use serde::Serialize;
@@ -30,6 +31,7 @@ use self::wire::BotRequest;
 use crate::config::{Admission, BotGroup, Config};
 use crate::prpc::{Code, Status};
 use crate::server::{Server, bearer};
+use crate::validate::TaskId;
 use crate::validate::text::quote;
 
 /// Who a bot proved to be, and from where it called.
@@ -133,6 +135,26 @@ fn group<'a>(
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
     serde_json::from_slice(body).map_err(|error| Status::invalid(format!("bad JSON: {error}")))
+}
+
+/// An event of a bot, from which it is told what became of the task that the bot had.
+pub(crate) fn said_of(kind: &'static str) -> Update {
+    let lost = |id| {
+        let id = i64::try_from(id).ok().and_then(TaskId::of_number);
+        format!("Abandoned {}", id.map(TaskId::run).unwrap_or_default())
+    };
+    Update { lost: Some(lost), ..Update::new(kind) }
+}
+
+/// The same for an event that is told twice. Those without a name are never the same.
+fn event_key(kind: &str, name: Option<&str>) -> u64 {
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return 0 };
+    short_hash(&format!("{kind}:{name}")).max(1)
+}
+
+fn short_hash(text: &str) -> u64 {
+    let hash = blake3::hash(text.as_bytes());
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight of thirty-two bytes"))
 }
 
 fn json(value: &impl Serialize) -> Result<Response<Bytes>, Status> {

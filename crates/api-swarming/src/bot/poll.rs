@@ -16,7 +16,7 @@ use rand::RngExt;
 use super::check::{self, Call, Checked};
 use super::manifest::{Facts, manifest};
 use super::wire::{BotRequest, Command, PollResponse};
-use super::{BotCaller, json, read};
+use super::{BotCaller, json, read, said_of, short_hash};
 use crate::proto::stored::{BotFacts, StoredTask};
 use crate::prpc::{Code, Status};
 use crate::server::{Server, now};
@@ -97,7 +97,7 @@ async fn prepare(
     let session = match server.session(&runner, session.as_deref()) {
         Ok(session) => session,
         Err(why) => {
-            let update = Update { message: why.into(), ..Update::new("request_restart") };
+            let update = Update { message: why.into(), ..said_of("request_restart") };
             server.fleet.update(&runner, update, now());
             return respond(Command::BotRestart { message: why }).map(Prepared::Told);
         }
@@ -113,7 +113,8 @@ async fn prepare(
         return respond(Command::Update { version: &version }).map(Prepared::Told);
     }
     if checked.quarantined.is_some() || checked.maintenance.is_some() {
-        told.event("request_sleep", "", Idleness::Idle);
+        // As upstream: one that may get nothing does not wait for something.
+        told.event("request_sleep", "", Idleness::Busy);
         server.idle(&hand).await;
         let asleep = match checked.quarantined.is_some() {
             true => sleep(rand::rng().random_range(60.0..240.0), true),
@@ -132,10 +133,8 @@ async fn prepare(
     let seen = told.event("bot_polling", "", Idleness::Idle);
     register(server, &hand, session, dimensions).await?;
     // A bot that does not name its polls cannot ask for the same again.
-    let poll = uuid.filter(|uuid| !uuid.is_empty()).map_or_else(rand::random, |uuid| {
-        let hash = blake3::hash(uuid.as_bytes());
-        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight of thirty-two bytes"))
-    });
+    let named = uuid.filter(|uuid| !uuid.is_empty());
+    let poll = named.map_or_else(rand::random, |uuid| short_hash(&uuid));
     let facts = facts(&seen, &checked).encode_to_vec();
     if facts.len() > limit::FACTS_BYTES {
         return Err(Status::invalid("the dimensions and version of the bot are too long"));
@@ -201,7 +200,7 @@ impl Told<'_> {
             idleness,
             task: Task::Clear,
             frequent: matches!(kind, "bot_polling" | "request_sleep"),
-            ..Update::new(kind)
+            ..said_of(kind)
         };
         self.server.fleet.update(&RunnerName::new(&checked.bot_id), update, now()).1
     }
@@ -273,7 +272,7 @@ fn run(
         health: Health::Alive,
         idleness: Idleness::Busy,
         task: Task::Set(wire_id, request.name.as_str().into()),
-        ..Update::new(if is_termination { "bot_terminate" } else { "request_task" })
+        ..said_of(if is_termination { "bot_terminate" } else { "request_task" })
     };
     let (_, seen) = server.fleet.update(runner, event, now());
     if is_termination {

@@ -1,5 +1,7 @@
 //! What a bot measured while it ran a task, and what came out: parts of `task_update`.
 
+use std::io::Read;
+
 use serde::{Deserialize, Deserializer};
 
 use super::wire::TaskUpdateRequest;
@@ -30,10 +32,6 @@ pub struct CasStats {
     pub items_cold: Option<Vec<u8>>,
     #[serde(deserialize_with = "base64_bytes")]
     pub items_hot: Option<Vec<u8>>,
-    pub num_items_cold: Option<i64>,
-    pub total_bytes_items_cold: Option<i64>,
-    pub num_items_hot: Option<i64>,
-    pub total_bytes_items_hot: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -105,15 +103,21 @@ impl From<CipdPins> for proto::CipdPins {
 impl TaskUpdateRequest {
     /// What `GetResult` shows of it when asked for statistics.
     pub fn performance_stats(&self) -> proto::PerformanceStats {
+        // What did not take place is left out.
         let operation = |of: Option<&OperationStats>| {
-            of.map(|of| proto::OperationStats { duration: seconds(of.duration) })
+            let duration = seconds(of?.duration);
+            (duration != 0.0).then_some(proto::OperationStats { duration })
+        };
+        let transfer = |of: Option<&CasStats>| {
+            let stats = proto::CasOperationStats::from(of?);
+            (stats != proto::CasOperationStats::default()).then_some(stats)
         };
         let isolated = self.isolated_stats.as_ref();
         let caches = self.named_caches_stats.as_ref();
         proto::PerformanceStats {
             bot_overhead: seconds(self.bot_overhead),
-            isolated_download: isolated.and_then(|of| of.download.as_ref()).map(Into::into),
-            isolated_upload: isolated.and_then(|of| of.upload.as_ref()).map(Into::into),
+            isolated_download: transfer(isolated.and_then(|of| of.download.as_ref())),
+            isolated_upload: transfer(isolated.and_then(|of| of.upload.as_ref())),
             package_installation: operation(self.cipd_stats.as_ref()),
             cache_trim: operation(self.cache_trim_stats.as_ref()),
             named_caches_install: operation(caches.and_then(|of| of.install.as_ref())),
@@ -127,18 +131,52 @@ impl From<&CasStats> for proto::CasOperationStats {
     fn from(of: &CasStats) -> Self {
         let bytes = |of: &Option<Vec<u8>>| of.clone().unwrap_or_default().into();
         let initial = of.initial_number_items.unwrap_or_default();
+        let (num_items_cold, total_bytes_items_cold) = count_and_sum(of.items_cold.as_deref());
+        let (num_items_hot, total_bytes_items_hot) = count_and_sum(of.items_hot.as_deref());
         Self {
             duration: seconds(of.duration),
             initial_number_items: i32::try_from(initial).unwrap_or(i32::MAX),
             initial_size: of.initial_size.unwrap_or_default(),
             items_cold: bytes(&of.items_cold),
             items_hot: bytes(&of.items_hot),
-            num_items_cold: of.num_items_cold.unwrap_or_default(),
-            total_bytes_items_cold: of.total_bytes_items_cold.unwrap_or_default(),
-            num_items_hot: of.num_items_hot.unwrap_or_default(),
-            total_bytes_items_hot: of.total_bytes_items_hot.unwrap_or_default(),
+            num_items_cold,
+            total_bytes_items_cold,
+            num_items_hot,
+            total_bytes_items_hot,
         }
     }
+}
+
+/// How many sizes there are in a packed set of them, and what they come to. The set is zlib's stream of differences to the size
+/// before, each in groups of seven bits, the lowest first. A broken one counts for nothing.
+fn count_and_sum(packed: Option<&[u8]>) -> (i64, i64) {
+    /// SECURITY: a few bytes can unpack to any number.
+    const UNPACKED_MAX: u64 = 16 * 1024 * 1024;
+    let mut bytes = Vec::new();
+    let Some(packed) = packed else { return (0, 0) };
+    let unpack = flate2::read::ZlibDecoder::new(packed);
+    if unpack.take(UNPACKED_MAX + 1).read_to_end(&mut bytes).is_err()
+        || bytes.len() as u64 > UNPACKED_MAX
+    {
+        return (0, 0);
+    }
+    let (mut count, mut sum, mut size, mut step, mut shift) = (0_i64, 0_i64, 0_i64, 0_i64, 0_u32);
+    for byte in bytes {
+        // More is no size.
+        if shift > 56 {
+            return (0, 0);
+        }
+        step = step.saturating_add(i64::from(byte & 0x7f) << shift);
+        if byte & 0x80 != 0 {
+            shift += 7;
+            continue;
+        }
+        size = size.saturating_add(step);
+        count += 1;
+        sum = sum.saturating_add(size);
+        (step, shift) = (0, 0);
+    }
+    (count, sum)
 }
 
 /// The client API has less precision.

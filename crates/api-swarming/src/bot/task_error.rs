@@ -10,7 +10,7 @@ use model::{Outcome, RunnerName};
 use super::task::{client_error, task_id};
 use super::task_update::end;
 use super::wire::{Empty, TaskErrorRequest};
-use super::{BotCaller, json, read};
+use super::{BotCaller, event_key, json, read, said_of};
 use crate::proto::stored::Report;
 use crate::prpc::Status;
 use crate::server::{Server, now};
@@ -28,7 +28,13 @@ pub(super) async fn handle(
     let runner = RunnerName::new(error.id.as_deref().unwrap_or_default());
     let message: Arc<str> =
         shorten(error.message.as_deref().unwrap_or_default(), model::limit::MESSAGE_BYTES).into();
+    let key = event_key("task_error", error.request_uuid.as_deref());
     let missing = client_error(error)?;
+    let number = u64::try_from(task.number()).ok();
+    let mut is_its_own = server
+        .fleet
+        .get(&runner)
+        .is_some_and(|seen| seen.record.task.as_ref().is_some_and(|(id, _)| Some(*id) == number));
     if let Some((running, token)) = server.running(task, &hand(runner.as_str()))? {
         let (outcome, report) = match missing {
             None => (Outcome::RunnerLost, Report::default()),
@@ -44,16 +50,20 @@ pub(super) async fn handle(
         };
         end(server, running.job, token, outcome, report, Some(message.clone())).await?;
         server.ended(task);
+        is_its_own = true;
     }
     let event = Update {
         message,
         address: Some(caller.address.clone()),
         identity: Some(caller.identity.into()),
         task: Task::Clear,
-        about: u64::try_from(task.number()).ok(),
-        ..Update::new("task_error")
+        about: number,
+        key,
+        makes_known: false,
+        ..said_of("task_error")
     };
-    if server.fleet.get(&runner).is_some() {
+    // Of a task that it does not run it can tell nothing.
+    if is_its_own {
         server.fleet.update(&runner, event, now());
     }
     // Any other key makes a bot fail.

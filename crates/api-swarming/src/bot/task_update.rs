@@ -12,7 +12,7 @@ use prost::Message;
 
 use super::task::{MAX_OUTPUT_BYTES, check_update, is_completion, task_id};
 use super::wire::{TaskUpdateRequest, TaskUpdateResponse};
-use super::{BotCaller, json, read};
+use super::{BotCaller, json, read, said_of};
 use crate::proto::stored::Report;
 use crate::proto::swarming as proto;
 use crate::prpc::Status;
@@ -63,7 +63,7 @@ pub(super) async fn handle(
             task: Task::Clear,
             about: number,
             terminated_by: running.is_termination.then_some(number),
-            ..Update::new(if killed { "task_killed" } else { "task_completed" })
+            ..said_of(if killed { "task_killed" } else { "task_completed" })
         };
         server.fleet.update(&runner, event, now());
         return reply(true, false, None);

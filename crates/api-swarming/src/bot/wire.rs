@@ -229,7 +229,7 @@ mod tests {
             "id": "b", "task_id": "1011", "session": null, "cost_usd": 0.5,
             "output": "aGVs\nbG8=\n", "output_chunk_start": 7,
             "duration": 1.25, "exit_code": -15, "hard_timeout": true, "bot_overhead": 0.1,
-            "isolated_stats": {"download": {"items_cold": "AQ==", "duration": 1}, "upload": {}},
+            "isolated_stats": {"download": {"items_cold": "eJxjZY0CAAB2AGU=", "duration": 1}, "upload": {}},
             "cipd_pins": {"client_package": null, "packages": [{"package_name": "p", "version": "v"}]},
             "cas_output_root": {"cas_instance": "i", "digest": {"hash": "h", "size_bytes": "12"}},
             "named_caches_stats": {"install": {"duration": 2}},
@@ -238,14 +238,16 @@ mod tests {
         .unwrap();
         assert_eq!(update.output.as_deref(), Some(&b"hello"[..]));
         let stats = update.performance_stats();
-        assert_eq!(stats.isolated_download.unwrap().items_cold, &[1][..]);
+        let download = stats.isolated_download.unwrap();
+        assert_eq!((download.num_items_cold, download.total_bytes_items_cold), (3, 115));
+        assert_eq!(stats.isolated_upload, None, "nothing was sent");
         assert_eq!(stats.named_caches_install.unwrap().duration, 2.0);
         assert_eq!((stats.bot_overhead, stats.cleanup), (0.1, None));
         let root: proto::CasReference = update.cas_output_root.unwrap().into();
         assert_eq!(root.digest.unwrap().size_bytes, 12);
         let pins: proto::CipdPins = update.cipd_pins.unwrap().into();
         assert_eq!(pins.packages[0].package_name, "p");
-        assert_eq!(update.isolated_stats.unwrap().download.unwrap().items_cold.unwrap(), [1]);
+        assert_eq!(update.isolated_stats.unwrap().download.unwrap().items_cold.unwrap().len(), 11);
         for bad in [json!({"output": "!"}), json!({"exit_code": "1"}), json!({"cost_usd": "x"})] {
             assert!(serde_json::from_value::<TaskUpdateRequest>(bad).is_err());
         }

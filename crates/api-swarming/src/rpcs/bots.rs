@@ -8,6 +8,7 @@ use fleet::{Event, EventQuery, Seen, Update};
 use model::{Dimensions, RunnerName, WallMs};
 
 use super::{needs, of_bot, of_pool};
+use crate::bot::said_of;
 use crate::proto::swarming::{
     BotEventResponse, BotEventsRequest, BotEventsResponse, BotInfo, BotInfoListResponse,
     BotRequest, BotTasksRequest, BotsCount, BotsCountRequest, BotsDimensions,
@@ -111,6 +112,7 @@ pub(super) async fn get_bot(
         version: last.version.to_string(),
         state: last.state.to_string(),
         deleted: true,
+        task_id: last.task.and_then(task_id).map(TaskId::run).unwrap_or_default(),
         ..BotInfo::default()
     })
 }
@@ -123,7 +125,7 @@ pub(super) async fn delete_bot(
     let id = bot_requests::bot_id(&request.bot_id)?;
     needs(caller, Role::Admin, "swarming.pools.deleteBot", &of_bot(id))?;
     let runner = RunnerName::new(id);
-    let update = Update::new("bot_deleted");
+    let update = said_of("bot_deleted");
     if !server.delete_bot(&runner, &update).await {
         return Err(Status::not_found(format!("{} not found", quote(id))));
     }
@@ -193,12 +195,13 @@ pub(super) async fn list_bot_tasks(
     request: BotTasksRequest,
 ) -> Result<TaskListResponse, Status> {
     let asked = bot_requests::list_bot_tasks(&request)?;
-    needs(caller, Role::Viewer, LIST, &of_bot(asked.bot))?;
+    needs(caller, Role::Viewer, "swarming.pools.listTasks", &of_bot(asked.bot))?;
     let any = TimeRange { start_ms: None, end_ms: None };
     let by_creation = asked.sort == SortQuery::QueryCreatedTs;
     let created = if by_creation { &asked.time } else { &any };
     let search = find::of_bot(asked.bot, asked.state, created);
-    let (mut views, cursor) = find::page(server, "ListBotTasks", search, asked.after, asked.limit)?;
+    let (mut views, mut cursor) =
+        find::page(server, "ListBotTasks", search, asked.after, asked.limit)?;
     // The one that it runs now is its newest; no index has it before it ends.
     let running = matches!(
         asked.state,
@@ -215,6 +218,13 @@ pub(super) async fn list_bot_tasks(
         && matches!(view.job.state, model::JobState::Running { .. })
     {
         views.insert(0, view);
+        // The one for which there is no room comes with the next page.
+        if views.len() > asked.limit as usize
+            && let Some(surplus) = views.pop()
+            && let Ok(number) = u64::try_from(surplus.id.number())
+        {
+            cursor = find::cursor("ListBotTasks", number.saturating_add(1));
+        }
     }
     let mut items = Vec::new();
     for view in &views {

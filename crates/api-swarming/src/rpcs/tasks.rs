@@ -128,7 +128,8 @@ pub(super) async fn new_task(
         return Err(refusal(caller, CREATE, &of_pool(name)));
     };
     needs(caller, Role::User, CREATE, &of_pool(name))?;
-    let evaluate_only = request.evaluate_only;
+    let (evaluate_only, resultdb) =
+        (request.evaluate_only, request.resultdb.as_ref().is_some_and(|of| of.enable));
     let task = check::check(request, &pool, server.min_timeout_secs)?;
     let urgent = caller.role >= Role::Admin;
     let draft = Draft::new(server, &config, &pool, caller, urgent, task)?;
@@ -138,6 +139,10 @@ pub(super) async fn new_task(
             request: Some(draft.request(None, created_ms)),
             ..TaskRequestMetadataResponse::default()
         });
+    }
+    if resultdb {
+        let why = "ResultDB integration is not configured";
+        return Err(Status::new(Code::FailedPrecondition, why));
     }
     let view = create::create(server, draft).await?;
     Ok(TaskRequestMetadataResponse {

@@ -59,10 +59,6 @@ impl Draft {
                 slice.properties.set_default_cipd(default);
             }
         }
-        if task.resultdb {
-            let why = "ResultDB integration is not configured";
-            return Err(Status::new(Code::FailedPrecondition, why));
-        }
         let order = pool.scheduling_algorithm;
         Ok(Self::finish(config, order, caller, parent, task, template_name))
     }

@@ -84,6 +84,11 @@ pub(crate) fn of_bot(bot: &str, state: StateQuery, created: &TimeRange) -> JobSe
     }
 }
 
+/// Of the page that begins below an id.
+pub(crate) fn cursor(rpc: &'static str, below: u64) -> String {
+    Cursor::write(rpc, &below.to_string())
+}
+
 /// A page of tasks, newest first, and the cursor of the next.
 pub(crate) fn page(
     server: &Server,
@@ -93,7 +98,7 @@ pub(crate) fn page(
     limit: u32,
 ) -> Result<(Vec<TaskView>, String), Status> {
     if let Some(last) = after {
-        if !search.wire_ids.contains(&last) {
+        if last < search.wire_ids.start || last > search.wire_ids.end {
             let why = "invalid time range: the cursor is outside of the requested time range";
             return Err(Status::invalid(why));
         }
@@ -104,7 +109,7 @@ pub(crate) fn page(
         found.iter().filter_map(|id| i64::try_from(*id).ok().and_then(TaskId::of_number)).collect();
     let mut views = TaskView::find_all(server, &ids)?;
     let next = match (found.len() == limit as usize, found.last()) {
-        (true, Some(last)) => Cursor::write(rpc, &last.to_string()),
+        (true, Some(last)) => cursor(rpc, *last),
         _ => String::new(),
     };
     Ok((ids.iter().filter_map(|id| views.remove(id)).collect(), next))

@@ -207,7 +207,12 @@ impl TaskView {
                 out.modified_ts = Some(wall(modified));
             }
             JobState::Finished { slice, at, .. } => {
-                out.current_task_slice = i32::try_from(*slice).unwrap_or_default();
+                // One that nobody took has been passed on to its last slice.
+                let slice = match (state, self.request().task_slices.len()) {
+                    (TaskState::NoResource | TaskState::Expired, count @ 1..) => count - 1,
+                    _ => *slice as usize,
+                };
+                out.current_task_slice = i32::try_from(slice).unwrap_or_default();
                 out.modified_ts = Some(wall(*at));
                 out.completed_ts = Some(wall(*at));
                 // One that its bot refused to begin was given up when somebody asked for that.

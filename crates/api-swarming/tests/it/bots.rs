@@ -48,7 +48,8 @@ async fn a_bot_is_known_by_what_it_says() {
     assert_eq!(list(json!({})).await, ["b1", "b2", "b3"]);
     assert_eq!(list(json!({"quarantined": "TRUE"})).await, ["b2"]);
     assert_eq!(list(json!({"inMaintenance": "TRUE"})).await, ["b3"]);
-    assert_eq!(list(json!({"isBusy": "FALSE", "quarantined": "FALSE"})).await, ["b1", "b3"]);
+    // As upstream: what may get nothing is not idle.
+    assert_eq!(list(json!({"isBusy": "FALSE"})).await, ["b1"]);
     assert_eq!(list(json!({"dimensions": [{"key": "pool", "value": "other|none"}]})).await, ["b2"]);
     let first = ground.ok("Bots/ListBots", json!({"limit": 2})).await;
     let rest = json!({"limit": 2, "cursor": first["cursor"]});
@@ -146,6 +147,113 @@ async fn a_bot_that_goes_takes_its_task_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_events_say_what_became_of_a_task() {
+    let ground = Ground::new().await;
+    let mut bot = Bot::connect(&ground, "b1").await;
+    let newest = async || {
+        let reply = ground.ok("Bots/ListBotEvents", json!({"botId": "b1", "limit": 1})).await;
+        let event = &reply["items"][0];
+        ["eventType", "message", "taskId"]
+            .map(|key| event[key].as_str().unwrap_or_default().to_owned())
+    };
+    for (how, event, message, is_named) in [
+        ("error", "bot_error", "out of paper", true),
+        ("restart", "bot_connected", "Abandoned RUN", false),
+        ("shutdown", "bot_shutdown", "bye\nAbandoned RUN", true),
+        ("reboot", "bot_rebooting", "Abandoned RUN", false),
+        ("poll", "bot_polling", "Abandoned RUN", false),
+        ("delete", "bot_deleted", "Abandoned RUN", true),
+    ] {
+        ground.trigger(|_| {}).await;
+        let run = bot.claim().await;
+        match how {
+            "error" => drop(bot.event("bot_error", "out of paper").await),
+            "restart" => drop(bot.handshake().await),
+            "shutdown" => drop(bot.event("bot_shutdown", "bye").await),
+            "reboot" => drop(bot.event("bot_rebooting", "").await),
+            "poll" => drop(bot.claim_nothing().await),
+            _ => drop(ground.ok("Bots/DeleteBot", json!({"botId": "b1"})).await),
+        }
+        let task = if is_named { run.clone() } else { String::new() };
+        let expected = [event.to_owned(), message.replace("RUN", &run), task];
+        assert_eq!(newest().await, expected, "{how}");
+        match how {
+            "error" => {
+                bot.update(&run, json!({"duration": 0, "exit_code": 0})).await;
+            }
+            "shutdown" => {
+                let count = ground.ok("Bots/CountBots", json!({})).await;
+                assert_eq!((&count["dead"], &count["busy"]), (&json!(1), &Value::Null));
+            }
+            _ => {}
+        }
+        if how == "delete" {
+            let gone = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+            assert_eq!(gone["taskId"], run.as_str());
+        }
+    }
+    // What a deleted bot still has to say does not bring it back.
+    bot.event("bot_shutdown", "late").await;
+    bot.event("bot_error", "later").await;
+    assert_eq!(newest().await[1], "later");
+    assert_eq!(ground.ok("Bots/CountBots", json!({})).await["count"], Value::Null);
+    let gone = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(gone["deleted"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_told_once_and_says_how_the_bot_is() {
+    let ground = Ground::new().await;
+    let mut bot = Bot::connect(&ground, "b1").await;
+    let connected = events(&ground, "b1").await.len();
+    bot.handshake().await;
+    assert_eq!(events(&ground, "b1").await.len(), connected, "the same session");
+    let mut said = bot.attributes();
+    said["event"] = json!("bot_log");
+    said["request_uuid"] = json!("e3b3b0c4-0000-4000-8000-000000000001");
+    said["state"]["quarantined"] = json!("disk full");
+    for _ in 0..2 {
+        ground.post("event", &said).await;
+    }
+    assert_eq!(events(&ground, "b1").await.len(), connected + 1);
+    assert_eq!(events(&ground, "b1").await[0].1, "disk full");
+    let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(info["quarantined"], true);
+    bot.state["maintenance"] = json!("new cables");
+    bot.event("bot_log", "a word").await;
+    let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(
+        (&info["quarantined"], &info["maintenanceMsg"]),
+        (&Value::Null, &json!("new cables"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_tells_of_errors_of_its_own_task_only() {
+    let ground = Ground::new().await;
+    let (first, second) = (Bot::connect(&ground, "b1").await, Bot::connect(&ground, "b2").await);
+    let id = ground.trigger(|_| {}).await;
+    let run = first.claim().await;
+    let before = events(&ground, "b2").await;
+    let error = |bot: &str| json!({"id": bot, "task_id": run, "message": "broken"});
+    for _ in 0..2 {
+        let reply = ground.post(&format!("task_error/{run}"), &error("b2")).await;
+        assert_eq!((reply.status.as_u16(), reply.json()), (200, json!({})));
+    }
+    assert_eq!(events(&ground, "b2").await, before);
+    assert_eq!(ground.state(&id).await, "RUNNING");
+    ground.post(&format!("task_error/{run}"), &error("b1")).await;
+    assert_eq!(ground.state(&id).await, "BOT_DIED");
+    // Said again when the bot has another task, it takes nothing away.
+    ground.trigger(|_| {}).await;
+    let next = first.claim().await;
+    ground.post(&format!("task_error/{run}"), &error("b1")).await;
+    let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(info["taskId"], next.as_str());
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_takes_over_from_the_first() {
     let ground = Ground::new().await;
     let first = Bot::connect(&ground, "b1").await;
@@ -172,7 +280,9 @@ async fn a_bot_is_kept_up_to_date() {
     assert_eq!(code.body, archive.zip);
     let there = ground.get("/bot_code?bot_id=b1").await;
     assert_eq!(there.status, 302);
-    assert!(there.headers["location"].to_str().unwrap().ends_with(&archive.version));
+    // Whatever name the bot has for this server.
+    let code = format!("/swarming/api/v1/bot/bot_code/{}", archive.version);
+    assert_eq!(there.headers["location"], code);
     let script = ground.get("/bootstrap?tok=a'b").await;
     assert!(script.text().contains("bootstrap_token"));
     assert_eq!(ground.get("/swarming/api/v1/bot/server_ping").await.text(), "Server up\n");
@@ -264,6 +374,8 @@ async fn upstreams_pages_are_served_where_there_is_a_copy() {
     {
         assert_eq!(ground.get(path).await.status, 404, "{path}");
     }
+    let list = ground.get("/restricted/bots?dimensions=pool:a&dimensions=os:b&limit=50").await;
+    assert_eq!(list.headers["location"], "/botlist?f=pool%3Aa&f=os%3Ab&l=50");
     let moved = ground.get("/restricted/bot/a&b").await;
     assert_eq!(moved.headers["location"], "/bot?id=a%26b");
     assert_eq!(ground.get("/tasks/6b1").await.headers["location"], "/task?id=6b1");

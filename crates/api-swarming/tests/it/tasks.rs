@@ -211,6 +211,14 @@ async fn who_cannot_be_served_is_told_at_once() {
     let result = ground.result(&id).await;
     assert_eq!(result["state"], "NO_RESOURCE");
     assert_eq!(result["abandonedTs"], result["completedTs"]);
+    let two = |request: &mut Value| {
+        impatient(request);
+        let mut second = request["taskSlices"][0].clone();
+        second["properties"]["command"] = json!(["second"]);
+        request["taskSlices"].as_array_mut().unwrap().push(second);
+    };
+    let id = ground.trigger(two).await;
+    assert_eq!(ground.result(&id).await["currentTaskSlice"], 1, "each was passed over");
     // A bot that is known is a hope, also while it is dead.
     let bot = Bot::connect(&ground, "b1").await;
     assert_eq!(bot.claim_nothing().await["cmd"], "sleep");
@@ -405,6 +413,19 @@ async fn lists_are_found_by_tag_and_state() {
     let of_bot = ground.ok("Bots/ListBotTasks", of_bot).await;
     assert_eq!(of_bot["items"].as_array().unwrap().len(), 4);
     assert_eq!(of_bot["items"][0]["taskId"], ids[3].as_str());
+    // The one that it runs takes a place on the page.
+    bot.claim().await;
+    let mut seen = Vec::new();
+    let mut cursor = Value::Null;
+    for _ in 0..5 {
+        let request = json!({"botId": "b1", "state": "QUERY_ALL", "limit": 1, "cursor": cursor});
+        let page = ground.ok("Bots/ListBotTasks", request).await;
+        let items = page["items"].as_array().unwrap();
+        assert_eq!(items.len(), 1, "{page}");
+        seen.push(items[0]["taskId"].as_str().unwrap().to_owned());
+        cursor = page["cursor"].clone();
+    }
+    assert_eq!(seen, of(&[4, 3, 2, 1, 0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -194,7 +194,9 @@ async fn old_addresses_lead_to_the_pages() {
     for (old, new) in [
         ("/restricted/bots", "/botlist"),
         ("/restricted/bot/a%20b", "/bot?id=a%20b"),
+        ("/restricted/bots?dimensions=os:b&dimensions=", "/botlist?f=os%3Ab"),
         ("/user/tasks", "/tasklist"),
+        ("/user/tasks?task_tag=pool:a&task_tag=b:c&x=y", "/tasklist?f=pool%3Aa&f=b%3Ac"),
         ("/user/task/6b", "/task?id=6b"),
         ("/tasks/6b", "/task?id=6b"),
     ] {
