@@ -11,14 +11,12 @@ use super::{needs, of_bot, of_pool};
 use crate::bot::said_of;
 use crate::proto::swarming::{
     BotEventResponse, BotEventsRequest, BotEventsResponse, BotInfo, BotInfoListResponse,
-    BotRequest, BotTasksRequest, BotsCount, BotsCountRequest, BotsDimensions,
-    BotsDimensionsRequest, BotsRequest, DeleteResponse, NullableBool, SortQuery, StringListPair,
-    TaskListResponse, TerminateRequest, TerminateResponse,
+    BotRequest, BotsCount, BotsCountRequest, BotsDimensions, BotsDimensionsRequest, BotsRequest,
+    DeleteResponse, NullableBool, StringListPair, TerminateRequest, TerminateResponse,
 };
 use crate::prpc::Status;
 use crate::server::{Caller, Role, Server, now};
-use crate::tasks::find;
-use crate::tasks::view::{TaskView, wall};
+use crate::tasks::view::wall;
 use crate::tasks::{hand, terminate};
 use crate::validate::bot_requests;
 use crate::validate::cursor::Cursor;
@@ -187,70 +185,6 @@ pub(super) async fn terminate_bot(
     needs(caller, Role::Admin, "swarming.pools.terminateBot", &of_bot(bot))?;
     let task = terminate::terminate(server, caller, bot, reason).await?;
     Ok(TerminateResponse { task_id: task.summary() })
-}
-
-pub(super) async fn list_bot_tasks(
-    server: &Arc<Server>,
-    caller: &Caller,
-    request: BotTasksRequest,
-) -> Result<TaskListResponse, Status> {
-    let asked = bot_requests::list_bot_tasks(&request)?;
-    needs(caller, Role::Viewer, "swarming.pools.listTasks", &of_bot(asked.bot))?;
-    let any = TimeRange { start_ms: None, end_ms: None };
-    let by_creation = asked.sort == SortQuery::QueryCreatedTs;
-    let created = if by_creation { &asked.time } else { &any };
-    let search = find::of_bot(asked.bot, asked.state, created);
-    let (mut views, mut cursor) =
-        find::page(server, "ListBotTasks", search, asked.after, asked.limit)?;
-    // The one that it runs now is its newest; no index has it before it ends.
-    let running = matches!(
-        asked.state,
-        crate::proto::swarming::StateQuery::QueryAll
-            | crate::proto::swarming::StateQuery::QueryRunning
-    );
-    if running
-        && request.cursor.is_empty()
-        && let Some(seen) = server.fleet.get(&RunnerName::new(asked.bot))
-        && let Some((id, _)) = &seen.record.task
-        && let Some(id) = task_id(*id)
-        && !views.iter().any(|view| view.id == id)
-        && let Some(view) = TaskView::find(server, id)?
-        && matches!(view.job.state, model::JobState::Running { .. })
-    {
-        views.insert(0, view);
-        // The one for which there is no room comes with the next page.
-        if views.len() > asked.limit as usize
-            && let Some(surplus) = views.pop()
-            && let Ok(number) = u64::try_from(surplus.id.number())
-        {
-            cursor = find::cursor("ListBotTasks", number.saturating_add(1));
-        }
-    }
-    let mut items = Vec::new();
-    for view in &views {
-        let mut item = view.result(server, request.include_performance_stats)?;
-        // Always one here, also when nothing was spent.
-        if item.costs_usd.is_empty() {
-            item.costs_usd.push(0.0);
-        }
-        item.cost_saved_usd = 0.0;
-        item.deduped_from.clear();
-        let of_sort = match asked.sort {
-            SortQuery::QueryStartedTs => item.started_ts,
-            SortQuery::QueryCompletedTs => item.completed_ts,
-            SortQuery::QueryCreatedTs | SortQuery::QueryAbandonedTs => item.created_ts,
-        };
-        let Some(at) = of_sort else { continue };
-        let at_ms = at.seconds * 1000 + i64::from(at.nanos / 1_000_000);
-        let inside = asked.time.start_ms.is_none_or(|start| at_ms >= start)
-            && asked.time.end_ms.is_none_or(|end| at_ms < end);
-        if inside {
-            items.push((at_ms, item));
-        }
-    }
-    items.sort_by_key(|(at_ms, _)| std::cmp::Reverse(*at_ms));
-    let items = items.into_iter().map(|(_, item)| item).collect();
-    Ok(TaskListResponse { cursor, items, now: Some(wall(now())) })
 }
 
 /// Whether a bot has all the dimensions.

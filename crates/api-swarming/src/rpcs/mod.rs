@@ -1,5 +1,6 @@
 //! The calls of clients, by the names of the wire.
 
+mod bot_tasks;
 pub(crate) mod bots;
 mod own;
 mod swarming;
@@ -103,7 +104,7 @@ impl Rpcs {
                 "TerminateBot" => bots::terminate_bot;
                 aside of reading:
                 "ListBotEvents" => bots::list_bot_events,
-                "ListBotTasks" => bots::list_bot_tasks,
+                "ListBotTasks" => bot_tasks::list_bot_tasks,
                 "ListBots" => bots::list_bots,
                 "CountBots" => bots::count_bots,
                 "GetBotDimensions" => bots::get_bot_dimensions,

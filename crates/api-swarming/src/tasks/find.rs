@@ -84,11 +84,6 @@ pub(crate) fn of_bot(bot: &str, state: StateQuery, created: &TimeRange) -> JobSe
     }
 }
 
-/// Of the page that begins below an id.
-pub(crate) fn cursor(rpc: &'static str, below: u64) -> String {
-    Cursor::write(rpc, &below.to_string())
-}
-
 /// A page of tasks, newest first, and the cursor of the next.
 pub(crate) fn page(
     server: &Server,
@@ -98,19 +93,27 @@ pub(crate) fn page(
     limit: u32,
 ) -> Result<(Vec<TaskView>, String), Status> {
     if let Some(last) = after {
-        if last < search.wire_ids.start || last > search.wire_ids.end {
+        if !search.wire_ids.contains(&last) {
             let why = "invalid time range: the cursor is outside of the requested time range";
             return Err(Status::invalid(why));
         }
         search.wire_ids.end = last;
     }
-    let found = server.dispatcher.reader().search_jobs(&search, limit as usize)?;
+    let (views, lowest) = found(server, &search, limit)?;
+    let next = lowest.map(|lowest| Cursor::write(rpc, &lowest.to_string()));
+    Ok((views, next.unwrap_or_default()))
+}
+
+/// The first tasks that a search finds, newest first, and the last id of them when there may be more.
+pub(crate) fn found(
+    server: &Server,
+    search: &JobSearch,
+    limit: u32,
+) -> Result<(Vec<TaskView>, Option<u64>), Status> {
+    let found = server.dispatcher.reader().search_jobs(search, limit as usize)?;
     let ids: Vec<TaskId> =
         found.iter().filter_map(|id| i64::try_from(*id).ok().and_then(TaskId::of_number)).collect();
     let mut views = TaskView::find_all(server, &ids)?;
-    let next = match (found.len() == limit as usize, found.last()) {
-        (true, Some(last)) => cursor(rpc, *last),
-        _ => String::new(),
-    };
-    Ok((ids.iter().filter_map(|id| views.remove(id)).collect(), next))
+    let lowest = found.last().copied().filter(|_| found.len() == limit as usize);
+    Ok((ids.iter().filter_map(|id| views.remove(id)).collect(), lowest))
 }

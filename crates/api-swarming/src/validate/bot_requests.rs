@@ -61,8 +61,37 @@ pub struct BotTaskSearch<'a> {
     /// Never `QUERY_ABANDONED_TS`.
     pub sort: SortQuery,
     pub limit: u32,
-    /// The last task of the page before.
-    pub after: Option<u64>,
+    pub after: Option<BotTasksAfter>,
+}
+
+/// Where the page before ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BotTasksAfter {
+    /// What is left has ids below this one.
+    pub below: u64,
+    /// Time (ms) and id of the last one that was given. `None`: all that is left is still to be given.
+    pub last: Option<(i64, u64)>,
+}
+
+impl BotTasksAfter {
+    pub fn write(self) -> String {
+        let last = self.last.map(|(at_ms, id)| format!(" {at_ms} {id}")).unwrap_or_default();
+        Cursor::write("ListBotTasks", &format!("{}{last}", self.below))
+    }
+
+    fn read(cursor: &str) -> Result<Option<Self>, Status> {
+        let Some(cursor) = Cursor::read("ListBotTasks", cursor)? else { return Ok(None) };
+        let parts: Vec<&str> = cursor.text().split(' ').collect();
+        let after = match parts[..] {
+            [below] => below.parse().ok().map(|below| Self { below, last: None }),
+            [below, at_ms, id] => match (below.parse(), at_ms.parse(), id.parse()) {
+                (Ok(below), Ok(at_ms), Ok(id)) => Some(Self { below, last: Some((at_ms, id)) }),
+                _ => None,
+            },
+            _ => None,
+        };
+        after.map(Some).ok_or_else(|| Status::invalid("bad pagination cursor"))
+    }
 }
 
 pub fn list_bot_tasks(request: &BotTasksRequest) -> Result<BotTaskSearch<'_>, Status> {
@@ -75,7 +104,7 @@ pub fn list_bot_tasks(request: &BotTasksRequest) -> Result<BotTaskSearch<'_>, St
     let sort =
         SortQuery::try_from(request.sort).map_err(|_| Status::invalid("invalid sort order"))?;
     let (start, end) = (request.start.as_ref(), request.end.as_ref());
-    let after = || Cursor::number("ListBotTasks", &request.cursor);
+    let after = || BotTasksAfter::read(&request.cursor);
     let (after, time) = match sort {
         SortQuery::QueryCreatedTs => (after()?, created_range(start, end)?),
         SortQuery::QueryAbandonedTs => {

@@ -429,6 +429,52 @@ async fn lists_are_found_by_tag_and_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_a_bot_are_in_the_order_in_which_it_ran_them() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    let mut ids = Vec::new();
+    // The later one is the more urgent one, and runs first.
+    for priority in [100, 80, 60, 40] {
+        ids.push(ground.trigger(|request| request["priority"] = json!(priority)).await);
+    }
+    for _ in 0..3 {
+        let run = bot.claim().await;
+        bot.update(&run, json!({"duration": 0, "exit_code": 0})).await;
+    }
+    bot.claim().await;
+    let list = async |sort: &str, limit: u32, more: Value| {
+        let mut seen: Vec<Value> = Vec::new();
+        let mut cursor = Value::Null;
+        loop {
+            let mut request = json!({"botId": "b1", "state": "QUERY_ALL", "sort": sort, "limit": limit, "cursor": cursor});
+            request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let page = ground.ok("Bots/ListBotTasks", request).await;
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            assert!(items.len() <= limit as usize, "{page}");
+            seen.extend(items);
+            cursor = page["cursor"].clone();
+            if cursor.is_null() {
+                return seen;
+            }
+        }
+    };
+    let ids_of = |items: &[Value]| {
+        items.iter().map(|item| item["taskId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for limit in [1, 2, 3, 100] {
+        let started = list("QUERY_STARTED_TS", limit, json!({})).await;
+        assert_eq!(ids_of(&started), [&ids[0], &ids[1], &ids[2], &ids[3]].map(String::clone));
+        let completed = list("QUERY_COMPLETED_TS", limit, json!({})).await;
+        assert_eq!(ids_of(&completed), [&ids[1], &ids[2], &ids[3]].map(String::clone));
+        let created = list("QUERY_CREATED_TS", limit, json!({})).await;
+        assert_eq!(ids_of(&created), ids.iter().rev().cloned().collect::<Vec<_>>());
+        let until = json!({"end": started[1]["startedTs"]});
+        let early = list("QUERY_STARTED_TS", limit, until).await;
+        assert!(ids_of(&early).ends_with(&[ids[3].clone()]) && !ids_of(&early).contains(&ids[0]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn off_loopback_a_caller_has_a_role() {
     let ground = Ground::with(Options { open: false, ..Options::default() }).await;
     let call = |token: Option<&'static str>, rpc: &'static str, request: Value| {
