@@ -230,14 +230,17 @@ impl Engine {
         }
     }
 
-    /// Whether any runner that is registered could ever take jobs of this shape.
+    /// Whether any runner that is registered could ever take jobs of this shape. One that is to go when it is drained does not
+    /// count; one that is kept is expected back.
     pub(crate) fn has_capacity(&self, shape: ShapeIx) -> bool {
         self.matcher.profiles_for(shape).into_iter().any(|profile| {
             let mut runners = self.matcher.profile(profile).runners.iter();
             runners.any(|ix| {
                 let runner = &self.runners[*ix];
                 let busy = self.config.has(Bug::CountOnlyIdleRunners) && runner.free() == 0;
-                !runner.draining && !busy && self.matcher.serves(profile, &runner.name, shape)
+                (!runner.draining || runner.keep)
+                    && !busy
+                    && self.matcher.serves(profile, &runner.name, shape)
             })
         })
     }

@@ -115,6 +115,10 @@ async fn prepare(
     if checked.quarantined.is_some() || checked.maintenance.is_some() {
         // As upstream: one that may get nothing does not wait for something.
         told.event("request_sleep", "", Idleness::Busy);
+        // It counts for those who ask for its like, and can be drained.
+        if let Some(dimensions) = &dimensions {
+            register(server, &hand, session, dimensions).await?;
+        }
         server.idle(&hand).await;
         let asleep = match checked.quarantined.is_some() {
             true => sleep(rand::rng().random_range(60.0..240.0), true),

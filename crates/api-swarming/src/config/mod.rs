@@ -82,14 +82,10 @@ impl Config {
         Ok(self)
     }
 
-    /// For a server that nobody configured: every pool that somebody names is there, and bots say themselves where they belong.
-    pub fn on_demand() -> Self {
-        let table = toml::Swarming::default();
-        let mut config = toml::resolve("phalanx.toml", table, &BTreeMap::new())
-            .expect("the defaults are a configuration");
-        config.pools = BTreeMap::new();
-        config.bots = BotGroups::everybody();
-        config
+    /// Where nobody says a word about pools and groups, every pool that somebody names is there, and bots say themselves where
+    /// they belong.
+    fn on_demand(self) -> Self {
+        Self { pools: BTreeMap::new(), bots: BotGroups::everybody(), ..self }
     }
 }
 

@@ -72,7 +72,8 @@ pub(super) fn resolve(of: &SettingsCfg, origin: Origin<'_>, report: &mut Report)
         of.bot_death_timeout_secs,
         default.bot_death_timeout_secs,
     );
-    let sleep = seconds("max_bot_sleep_time", of.max_bot_sleep_time, default.max_bot_sleep_secs);
+    let sleep = if origin.strict { "max_bot_sleep_time" } else { "max_bot_sleep_secs" };
+    let sleep = seconds(sleep, of.max_bot_sleep_time, default.max_bot_sleep_secs);
 
     let display = &of.display_server_url_template;
     if !display.is_empty() {

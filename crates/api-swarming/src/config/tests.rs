@@ -276,10 +276,29 @@ fn the_table_says_the_same() {
 #[test]
 fn an_empty_table_is_a_working_server() {
     let config = toml::read("phalanx.toml", "", &BTreeMap::new()).unwrap();
-    assert_eq!(config.pools.keys().collect::<Vec<_>>(), ["default"]);
-    assert_eq!(config.bots.find("anything").pools(), ["default"]);
+    assert!(config.pools.is_empty(), "every pool is there");
+    assert!(config.bots.find("anything").dimensions.is_empty(), "bots say it");
     assert_eq!(config.bots.find("anything").admission, Admission::AsServer);
     assert!(config.ignored.is_empty());
+}
+
+#[test]
+fn what_is_not_about_pools_holds_without_a_word_about_them() {
+    let text = "[swarming]\nbot_death_timeout_secs = 5";
+    let config = toml::read("phalanx.toml", text, &BTreeMap::new()).unwrap();
+    assert_eq!(config.settings.bot_death_timeout_secs, 5);
+    assert!(config.pools.is_empty());
+}
+
+#[test]
+fn a_pool_that_a_group_names_is_there() {
+    let text = "[[swarming.bot_group]]\nbot_id = ['a']\ndimensions = ['pool:lab', 'pool:attic', 'rack:7']\n\
+                [[swarming.bot_group]]\ndimensions = ['pool:lab']";
+    let config = toml::read("phalanx.toml", text, &BTreeMap::new()).unwrap();
+    assert_eq!(config.pools.keys().collect::<Vec<_>>(), ["attic", "lab"]);
+    let text = "[[swarming.pool]]\nname = ['lab']";
+    let config = toml::read("phalanx.toml", text, &BTreeMap::new()).unwrap();
+    assert_eq!(config.bots.find("anything").pools(), ["lab"]);
 }
 
 #[test]
@@ -293,7 +312,19 @@ fn mistakes_in_the_table() {
             r#"phalanx.toml: swarming.pool #1 (): bad pool name "": the value cannot be empty"#,
         ),
         (
-            "[swarming]\ntrusted_dimensions = []",
+            "[[swarming.pool]]\nname = ['a', 'b']",
+            "phalanx.toml: swarming.pool: there are several pools and no `bot_group`: say with",
+        ),
+        (
+            "[swarming]\ntrusted_dimensions = ['pool']",
+            "phalanx.toml: swarming.trusted_dimensions: there is no `bot_group` to say them",
+        ),
+        (
+            "[swarming]\nmax_bot_sleep_secs = -5",
+            "phalanx.toml: swarming.max_bot_sleep_secs: must be non-negative, got -5",
+        ),
+        (
+            "[swarming]\ntrusted_dimensions = []\n[[swarming.bot_group]]\ndimensions = ['pool:a']",
             r#"phalanx.toml: swarming.trusted_dimensions: "pool" must be specified as a trusted dimension"#,
         ),
         (

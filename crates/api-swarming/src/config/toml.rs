@@ -14,12 +14,12 @@
 //! bot_config_script = "hooks.py"
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ConfigError, Origin, Origins, Parts};
+use super::{Config, ConfigError, Origin, Origins, Parts, Report};
 use crate::proto::config::pool::SchedulingAlgorithm;
 use crate::proto::config::{self as wire, BotsCfg, PoolsCfg, SettingsCfg};
 
@@ -41,9 +41,9 @@ pub struct Swarming {
     pub cas_viewer_server: String,
     /// Keys of dimensions that bots must not choose themselves. Default: `["pool"]`.
     pub trusted_dimensions: Option<Vec<String>>,
-    /// Default: one pool named `default`.
+    /// Default: the pools that groups name. Without groups either, every pool that somebody names is there.
     pub pool: Vec<Pool>,
-    /// Default: all bots belong to the first pool.
+    /// Default: all bots belong to the pool. Needed where there are several.
     pub bot_group: Vec<BotGroup>,
     /// What pools may add to their tasks.
     pub task_template: Vec<TaskTemplate>,
@@ -69,6 +69,9 @@ pub struct Swarming {
     /// Most polls that wait for a task at once; further bots are told when to come back. Default: what the
     /// limit of open files leaves.
     pub parked_polls_max: Option<usize>,
+    /// Where it was read. Scripts that groups name are in `scripts/` beside it.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// Bots, and the tasks for them.
@@ -171,7 +174,7 @@ pub struct BotGroup {
     pub bot_id_prefix: Vec<String>,
     /// `key:value`, said by the server whatever the bot says.
     pub dimensions: Vec<String>,
-    /// A file of hooks that the bot gets when it connects.
+    /// A file in `scripts/`, beside this one: hooks that the bot gets when it connects.
     pub bot_config_script: String,
     /// `bot` or an address.
     pub system_service_account: String,
@@ -230,17 +233,70 @@ pub fn resolve(
     scripts: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
     let prefix = format!("{file}: swarming.");
+    let mut report = Report::default();
+    let on_demand = table.pool.is_empty() && table.bot_group.is_empty();
+    if table.bot_group.is_empty() {
+        if table.pool.iter().flat_map(|pool| &pool.name).count() > 1 {
+            let why = "there are several pools and no `bot_group`: say with `dimensions = [\"pool:…\"]` which bots are in which";
+            report.mistake(&format!("{prefix}pool"), why);
+        }
+        if table.trusted_dimensions.is_some() {
+            let why = "there is no `bot_group` to say them";
+            report.mistake(&format!("{prefix}trusted_dimensions"), why);
+        }
+    }
+    report.finish()?;
     let origin = Origin { prefix: &prefix, strict: false };
     let origins = Origins { settings: origin, bots: origin, pools: origin };
-    super::resolve(&parts(table), &origins, scripts)
+    let config = super::resolve(&parts(table), &origins, scripts)?;
+    Ok(if on_demand { config.on_demand() } else { config })
+}
+
+impl Swarming {
+    /// What it says that the files of upstream say, too.
+    pub fn said_of_files(&self) -> Vec<&'static str> {
+        let said = [
+            ("reusable_task_age_secs", self.reusable_task_age_secs != 0),
+            ("bot_death_timeout_secs", self.bot_death_timeout_secs != 0),
+            ("max_bot_sleep_secs", self.max_bot_sleep_secs != 0),
+            ("force_bots_to_sleep", self.force_bots_to_sleep),
+            ("display_server_url_template", !self.display_server_url_template.is_empty()),
+            ("cas_viewer_server", !self.cas_viewer_server.is_empty()),
+            ("trusted_dimensions", self.trusted_dimensions.is_some()),
+            ("pool", !self.pool.is_empty()),
+            ("bot_group", !self.bot_group.is_empty()),
+            ("task_template", !self.task_template.is_empty()),
+            ("task_template_deployment", !self.task_template_deployment.is_empty()),
+            ("default_cipd", self.default_cipd.is_some()),
+        ];
+        said.into_iter().filter(|(_, is_said)| *is_said).map(|(key, _)| key).collect()
+    }
+
+    /// What a running server does not take over when it is said otherwise.
+    pub fn needs_restart(&self, was: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("off", self.off != was.off),
+            ("cipd", self.cipd != was.cipd),
+            ("short_timeouts", self.short_timeouts != was.short_timeouts),
+            ("parked_polls_max", self.parked_polls_max != was.parked_polls_max),
+            ("ui", self.ui != was.ui),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
 }
 
 /// The same in upstream's words.
 fn parts(table: Swarming) -> Parts {
     let mut pool: Vec<wire::Pool> = table.pool.into_iter().map(Into::into).collect();
     if pool.is_empty() {
+        let of_groups = table.bot_group.iter().flat_map(|group| &group.dimensions);
+        let named = of_groups.filter_map(|pair| pair.strip_prefix("pool:").map(str::to_owned));
+        let mut name: Vec<String> = named.collect::<BTreeSet<_>>().into_iter().collect();
+        if name.is_empty() {
+            name.push("default".to_owned());
+        }
         pool.push(wire::Pool {
-            name: vec!["default".to_owned()],
+            name,
             realm: pool_realm(),
             default_task_realm: task_realm(),
             ..Default::default()

@@ -1,9 +1,10 @@
 //! A door with a store in a folder of its own, and what speaks to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api_swarming::archive::{self, Archive, Files, Identity};
-use api_swarming::config::Config;
+use api_swarming::config::{Config, toml};
 use api_swarming::validate::new_task::MIN_TIMEOUT_SECS;
 use api_swarming::{Access, Caller, Door, Parts, Role};
 use bytes::Bytes;
@@ -34,7 +35,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { open: true, config: Config::on_demand(), with_archive: false, ui: None }
+        Self {
+            open: true,
+            config: toml::read("phalanx.toml", "", &BTreeMap::new()).expect("nothing is wrong"),
+            with_archive: false,
+            ui: None,
+        }
     }
 }
 

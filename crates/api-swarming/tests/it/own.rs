@@ -163,7 +163,8 @@ async fn a_drained_bot_gets_nothing_new() {
     let bot = idle(&ground, "b1", &[]).await;
     let set = |drain: bool| own(&ground, "SetDrain", json!({"botId": "b1", "drain": drain}));
     assert_eq!(set(true).await, json!({"draining": true, "standing": "draining"}));
-    let id = ground.trigger(|_| {}).await;
+    let impatient = |task: &mut Value| task["taskSlices"][0]["waitForCapacity"] = json!(false);
+    let id = ground.trigger(impatient).await;
     assert_eq!(bot.claim_nothing().await["cmd"], "sleep");
     let said = why(&ground, &id).await["conclusion"].as_str().unwrap().to_owned();
     assert!(said.starts_with("1 bot matches, and it is draining"), "{said}");
@@ -177,6 +178,18 @@ async fn a_drained_bot_gets_nothing_new() {
     let found = own(&ground, "SearchBots", json!({})).await;
     assert_eq!(found["standings"], json!(["busy"]));
     assert!(found["items"][0].get("taskId").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_was_never_well_counts_and_can_be_drained() {
+    let ground = Ground::new().await;
+    let mut bot = Bot::connect(&ground, "b1").await;
+    bot.state["quarantined"] = json!("disk full");
+    assert_eq!(bot.poll().await["quarantined"], true);
+    let id = ground.trigger(|task| task["taskSlices"][0]["waitForCapacity"] = json!(false)).await;
+    assert_eq!(ground.state(&id).await, "PENDING");
+    let standing = own(&ground, "SetDrain", json!({"botId": "b1", "drain": true})).await;
+    assert_eq!(standing, json!({"draining": true, "standing": "quarantined"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -502,7 +502,8 @@ async fn off_loopback_a_caller_has_a_role() {
         let reply = closed.call(&format!("swarming.v2.Tasks/{rpc}"), &json!({"taskId": id})).await;
         assert_eq!(reply.code(), 7, "{rpc}");
     }
-    let config = api_swarming::config::toml::read("t", "", &Default::default()).unwrap();
+    let text = "[[swarming.pool]]\nname = ['default']";
+    let config = api_swarming::config::toml::read("t", text, &Default::default()).unwrap();
     let ground = Ground::with(Options { open: false, config, ..Options::default() }).await;
     let reply = ground.call_as(Some("user"), "swarming.v2.Tasks/NewTask", &task()).await;
     let text = reply.text();

@@ -35,7 +35,10 @@ impl Engine {
     pub(crate) fn remove_runner(&mut self, ix: RunnerIx, now: Now) {
         self.dismiss_polls(ix);
         // What it leaves behind does not wait for it.
-        self.runners[ix].draining |= !self.config.has(Bug::CountRunnerThatLeaves);
+        if !self.config.has(Bug::CountRunnerThatLeaves) {
+            self.runners[ix].draining = true;
+            self.runners[ix].keep = false;
+        }
         // Jobs go back first: the record of an attempt names its runner.
         self.lose_jobs_of(ix, "the runner is gone", now);
         let runner = self.runners.remove(ix);

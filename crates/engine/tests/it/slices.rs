@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::ops::{DeregisterOp, RegisterOp, RunnerSpec};
+use engine::ops::{DeregisterOp, DrainOp, RegisterOp, RunnerSpec};
 use engine::{Config, Engine, Explanation, LiveJob, Place, Snapshot};
 use model::{Dimensions, NewJob, Outcome, Requirements, RunnerName, Session, Slice, Terms};
 
@@ -80,6 +80,19 @@ fn a_runner_that_leaves_is_no_capacity_for_what_it_leaves_behind() {
     let now = ground.now();
     ground.engine.deregister(DeregisterOp { runner: RunnerName::new("r") }, now);
     assert_eq!(ground.ends(), [(id, Outcome::NoResource)]);
+}
+
+#[test]
+fn a_drained_runner_is_expected_back_when_it_is_kept() {
+    for (keep, ends) in [(true, false), (false, true)] {
+        let mut ground = Ground::new();
+        ground.register("r", keep);
+        let now = ground.now();
+        ground.engine.drain_runner(DrainOp { runner: RunnerName::new("r"), drain: true }, now);
+        let id = ground.submit(impatient(&[("Linux", 600)]));
+        let expected: &[_] = if ends { &[(id, Outcome::NoResource)] } else { &[] };
+        assert_eq!(ground.ends(), expected, "keep: {keep}");
+    }
 }
 
 #[test]

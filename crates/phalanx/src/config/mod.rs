@@ -39,6 +39,7 @@ pub fn read(named: Option<&Path>) -> anyhow::Result<File> {
         file = toml::from_str(&text).with_context(|| format!("read `{}`", path.display()))?;
     }
     file.named = asked;
+    file.swarming.file = path;
     // Every command has to do with this one, also those without a flag for it.
     if let Some(data) = std::env::var_os("PHALANX_DATA_DIRECTORY").filter(|data| !data.is_empty()) {
         file.server.data_directory = data.into();

@@ -32,6 +32,8 @@ pub struct Server {
     accepting: tokio::task::JoinHandle<()>,
     scheme: &'static str,
     swarming: api_swarming::Door,
+    /// As it was at the start.
+    of_swarming: api_swarming::config::toml::Swarming,
 }
 
 impl Server {
@@ -41,7 +43,7 @@ impl Server {
 
     /// Takes over what may change without a restart.
     pub fn reload(&self, of_swarming: &api_swarming::config::toml::Swarming) {
-        swarming::reload(&self.swarming, of_swarming);
+        swarming::reload(&self.swarming, of_swarming, &self.of_swarming);
     }
 
     /// Answers what waits, writes what is open, and returns.
@@ -168,7 +170,18 @@ pub async fn start(
         hosts,
     };
     let accepting = tokio::spawn(accept::run(listener, tls, Arc::new(doors), stop.clone()));
-    Ok(Server { address, dispatcher, token, runner_token, data, stop, accepting, scheme, swarming })
+    Ok(Server {
+        address,
+        dispatcher,
+        token,
+        runner_token,
+        data,
+        stop,
+        accepting,
+        scheme,
+        swarming,
+        of_swarming: of_swarming.clone(),
+    })
 }
 
 /// The store failed. Nothing was acknowledged since; what is on the disk decides at the next start (I36).

@@ -33,13 +33,18 @@ pub struct Wiring<'a> {
 }
 
 /// Reads the settings again: pools, groups of bots, times, and the bot. What makes the server another one needs a restart.
-pub fn reload(door: &Door, settings: &Swarming) {
+pub fn reload(door: &Door, settings: &Swarming, at_start: &Swarming) {
     let read = config(settings).and_then(|config| Ok((config, archive(settings, door.url())?)));
     match read {
         Ok((config, archive)) => {
             tracing::info!("the configuration of Swarming is read again: {}", config.revision);
             door.set_config(config);
             door.set_archive(archive);
+            for key in settings.needs_restart(at_start) {
+                tracing::warn!(
+                    "`swarming.{key}` is another now, which needs a restart of the server"
+                );
+            }
         }
         Err(error) => {
             tracing::error!("the configuration of Swarming stays as it was: {error:#}");
@@ -130,14 +135,26 @@ fn config(settings: &Swarming) -> anyhow::Result<Config> {
     let mistaken = |mistakes: api_swarming::config::ConfigError| {
         anyhow::Error::from(crate::cli::BadInput(mistakes.to_string()))
     };
+    let file = settings.file.display().to_string();
     let config = match &settings.config_directory {
-        Some(directory) => upstream(directory)?,
-        None if settings.pool.is_empty() && settings.bot_group.is_empty() => Config::on_demand(),
+        Some(directory) => {
+            if let Some(key) = settings.said_of_files().first() {
+                return Err(crate::cli::BadInput(format!(
+                    "{file}: swarming.{key}: the files in `{}` say this, because of \
+                     `swarming.config_directory`: take one of the two away",
+                    directory.display()
+                ))
+                .into());
+            }
+            upstream(directory)?
+        }
         None => {
-            toml::resolve("phalanx.toml", settings.clone(), &BTreeMap::new()).map_err(mistaken)?
+            let directory = settings.file.parent().unwrap_or(Path::new(""));
+            let scripts = scripts(&directory.join("scripts"))?;
+            toml::resolve(&file, settings.clone(), &scripts).map_err(mistaken)?
         }
     };
-    let config = config.with_ours("phalanx.toml", settings).map_err(mistaken)?;
+    let config = config.with_ours(&file, settings).map_err(mistaken)?;
     for ignored in &config.ignored {
         tracing::warn!("{ignored}");
     }
@@ -145,29 +162,40 @@ fn config(settings: &Swarming) -> anyhow::Result<Config> {
 }
 
 fn upstream(directory: &Path) -> anyhow::Result<Config> {
+    // One that was moved away for a moment must not take all pools with it.
     let read = |name: &str| -> anyhow::Result<String> {
         let path = directory.join(name);
-        match fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            text => text.with_context(|| format!("read `{}`", path.display())),
-        }
+        fs::read_to_string(&path).map_err(|error| {
+            let what = match error.kind() {
+                std::io::ErrorKind::NotFound => "is not there; an empty one is enough".to_owned(),
+                _ => format!("cannot be read: {error}"),
+            };
+            let path = path.display();
+            crate::cli::BadInput(format!("swarming.config_directory: `{path}` {what}")).into()
+        })
     };
-    let mut scripts = BTreeMap::new();
-    if let Ok(entries) = fs::read_dir(directory.join("scripts")) {
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".py") {
-                scripts.insert(name.clone(), read(&format!("scripts/{name}"))?);
-            }
-        }
-    }
+    let scripts = scripts(&directory.join("scripts"))?;
     let (settings, bots, pools) = (read("settings.cfg")?, read("bots.cfg")?, read("pools.cfg")?);
     let texts = files::Files { settings: &settings, bots: &bots, pools: &pools, scripts };
     files::read(&texts).map_err(|mistakes| {
         let shown = directory.display();
         crate::cli::BadInput(format!("the configuration in `{shown}` is wrong:\n{mistakes}")).into()
     })
+}
+
+/// Python files in a folder, by name. None where there is no folder.
+fn scripts(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut scripts = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(scripts) };
+    for entry in entries {
+        let path = entry.with_context(|| format!("list `{}`", folder.display()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.ends_with(".py") {
+            let text = fs::read_to_string(&path);
+            scripts.insert(name, text.with_context(|| format!("read `{}`", path.display()))?);
+        }
+    }
+    Ok(scripts)
 }
 
 /// Lets our own runners serve tasks: a task that needs neither CIPD nor CAS is a job with one step.

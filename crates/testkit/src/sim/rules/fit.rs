@@ -45,8 +45,8 @@ pub(super) fn goes_first(one: (&NewJob, WallMs), other: (&NewJob, WallMs)) -> bo
 }
 
 impl Rules {
-    /// Whether somebody who is known could ever take this. Who is busy or silent counts; who gets no more jobs, or says in
-    /// this very moment that it is gone, does not.
+    /// Whether somebody who is known could ever take this. Who is busy or silent counts, and who gets no more jobs for now but
+    /// is kept; who is drained to go, or says in this very moment that it is gone, does not.
     fn has_capacity(&self, job: &NewJob, slice: &Slice) -> bool {
         let leaves = |name: &RunnerName| matches!(&self.input, Input::Deregister(n) if n == name);
         self.runners.iter().any(|(name, known)| {
@@ -57,7 +57,7 @@ impl Rules {
                 }
                 _ => &known.spec,
             };
-            !known.draining && !leaves(name) && fits(spec, &job.queue, slice)
+            (!known.draining || known.spec.keep) && !leaves(name) && fits(spec, &job.queue, slice)
         })
     }
 
