@@ -241,7 +241,8 @@ fn row(view: &TaskView, result: &TaskResultResponse) -> impl Iterator<Item = Str
         view.stored.pool.clone(),
         request.parent_task_id.clone(),
         result.deduped_from.clone(),
-        result.costs_usd.iter().sum::<f32>().to_string(),
+        // The sum of nothing is -0.
+        (result.costs_usd.iter().sum::<f32>() + 0.0).to_string(),
         result.tags.join(" "),
     ]
     .into_iter()

@@ -147,8 +147,8 @@ async fn open(door: &Door, parts: &Parts, token: &str, next: &str) -> Option<Res
     Some(response)
 }
 
-const WRONG: &str =
-    "That token is not this server's, or it was deleted. `phalanx up` prints one when it starts.";
+const WRONG: &str = "That token is not this server's, or it was deleted. `phalanx up` prints one when it starts, \
+     and the file `token` in the server's data directory has it.";
 
 pub(crate) async fn login_page(State(door): State<Door>, request: Request) -> Response {
     let (parts, _) = request.into_parts();

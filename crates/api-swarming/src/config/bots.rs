@@ -35,6 +35,9 @@ pub(super) fn resolve(
         let why = "\"pool\" must be specified as a trusted dimension";
         report.mistake(&field("trusted_dimensions"), why);
     }
+    let has_auth = of.bot_group.iter().any(|group| !group.auth.is_empty());
+    let why = "every bot shows a token of this server, and on loopback none";
+    report.ignore(&field("bot_group.auth"), has_auth, why);
     let mut seen = Seen::default();
     let mut groups = vec![BotGroup::unassigned()];
     for (index, group) in of.bot_group.iter().enumerate() {

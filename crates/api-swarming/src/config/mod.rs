@@ -76,8 +76,16 @@ impl Config {
                 );
             }
         }
+        if table.keep_days == Some(0) {
+            let why = "nothing would be kept: at least 1, or leave it out for 18 months";
+            report.mistake(&format!("{file}: swarming.keep_days"), why);
+        }
+        if let Some(ui) = table.ui.as_ref().filter(|ui| !ui.is_dir()) {
+            let place = format!("{file}: swarming.ui");
+            report.mistake(&place, format_args!("`{}` is no folder", ui.display()));
+        }
         report.finish()?;
-        let keep_days = if table.keep_days == 0 { KEEP_DAYS } else { table.keep_days };
+        let keep_days = table.keep_days.unwrap_or(KEEP_DAYS);
         self.ours = Ours { topics: table.topics.clone(), keep_days };
         Ok(self)
     }

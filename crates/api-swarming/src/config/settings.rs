@@ -113,6 +113,8 @@ fn ignored(of: &SettingsCfg, place: &impl Fn(&str) -> String, report: &mut Repor
     let google = "it is for Google's own services";
     ignore("google_analytics", !of.google_analytics.is_empty(), google);
     ignore("enable_ts_monitoring", of.enable_ts_monitoring, google);
+    let roles = "tokens have roles, see `phalanx token create`";
+    ignore("auth", of.auth.is_some(), roles);
     ignore("resultdb", of.resultdb.is_some(), "there is no ResultDB");
     let old = "upstream does not use it any more";
     ignore("bot_isolate_grpc_proxy", !of.bot_isolate_grpc_proxy.is_empty(), old);

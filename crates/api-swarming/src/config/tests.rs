@@ -54,7 +54,8 @@ fn mistakes(settings: &str, bots: &str, pools: &str) -> Vec<String> {
 fn a_site_is_read() {
     let settings = "max_bot_sleep_time: 5 cas { viewer_server: 'https://cas.example.com' }";
     let config = read(settings, BOTS, POOLS).unwrap();
-    assert!(config.ignored.is_empty(), "{:?}", config.ignored);
+    let tokens = "bots.cfg: bot_group.auth has no effect here: every bot shows a token of this server, and on loopback none";
+    assert_eq!(config.ignored, [tokens]);
     assert_eq!(config.settings.max_bot_sleep_secs, 5);
     assert_eq!(config.settings.bot_death_timeout_secs, 600);
     assert_eq!(config.settings.reusable_task_age_secs, 604_800);
@@ -230,8 +231,8 @@ fn mistakes_in_groups() {
 fn what_has_no_effect_is_said() {
     let pools = "pool { name: 'x' realm: 'a:b' schedulers { user: 'u' } }
                  bot_monitoring { name: 't' }";
-    let config = read("google_analytics: 'x' bot_deployment {}", "", pools).unwrap();
-    assert_eq!(config.ignored.len(), 4, "{:#?}", config.ignored);
+    let config = read("google_analytics: 'x' bot_deployment {} auth {}", "", pools).unwrap();
+    assert_eq!(config.ignored.len(), 5, "{:#?}", config.ignored);
     assert!(config.ignored.iter().any(|said| {
         said == "pools.cfg: pool #1 (x): schedulers has no effect here: realms say who may use the pool"
     }));

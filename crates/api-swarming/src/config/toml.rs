@@ -53,7 +53,7 @@ pub struct Swarming {
     /// Topics of PubSub that tasks may name, and the address that each stands for: it is sent what a push subscription sends.
     pub topics: BTreeMap<String, String>,
     /// Tasks, and bots that are dead, are deleted when they are older than so many days. Default: 548, which is 18 months.
-    pub keep_days: u32,
+    pub keep_days: Option<u32>,
     /// No door for Swarming's clients and bots.
     pub off: bool,
     /// The directory or zip file of the bot to hand out. Without one every bot is let be as it is.

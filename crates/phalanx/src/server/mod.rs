@@ -108,6 +108,15 @@ pub async fn start(
     let address = listener.local_addr()?;
     let tls = accept::tls(section)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    if section.external_url.is_none()
+        && (section.behind_proxy.is_some() || section.listen.ip().is_unspecified())
+    {
+        tracing::warn!(
+            "links, and the bot that is handed out, lead to {scheme}://{}: if others reach this server elsewhere, say it \
+             with `external_url` in `[server]`, or --external-url",
+            reachable(address)
+        );
+    }
     let own_url = || format!("{scheme}://{}", reachable(address));
     let service = Service::new(Parts {
         dispatcher: dispatcher.clone(),

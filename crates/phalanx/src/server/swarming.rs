@@ -56,7 +56,12 @@ pub fn reload(door: &Door, settings: &Swarming, at_start: &Swarming) {
 fn archive(settings: &Swarming, server: &str) -> anyhow::Result<Option<Archive>> {
     let Some(path) = &settings.bot else { return Ok(None) };
     let identity = Identity { server, server_version: VERSION, bot_config: None };
-    let archive = archive::build(archive::load(path)?, identity)?;
+    let built = archive::load(path).and_then(|files| archive::build(files, identity));
+    let archive = built.map_err(|error| {
+        let error = anyhow::Error::from(error);
+        let (file, path) = (settings.file.display(), path.display());
+        crate::cli::BadInput(format!("{file}: swarming.bot: `{path}` is no bot: {error:#}"))
+    })?;
     tracing::info!("bots are to be version {}", archive.version);
     Ok(Some(archive))
 }

@@ -202,7 +202,7 @@ pub(crate) fn login(theme: Option<&str>, next: &str, wrong: Option<&str>) -> Mar
                             input id="token" name="token" type="password" required autofocus autocomplete="current-password"
                                 aria-describedby="token-help";
                             p.hint id="token-help" {
-                                code { "phalanx up" } " prints one; an administrator makes more in Settings."
+                                code { "phalanx up" } " prints one, and the file " code { "token" } " in the server's data directory has it; an administrator makes more in Settings."
                             }
                         }
                         button.primary { "Log in" }

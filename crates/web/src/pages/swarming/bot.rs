@@ -143,7 +143,7 @@ fn about(bot: &Bot) -> Markup {
 }
 
 async fn tasks(cx: &Cx, id: &str) -> Result<Markup, Refusal> {
-    let request = json!({ "botId": id, "limit": MOST, "state": "QUERY_ALL", "sort": "QUERY_CREATED_TS", "cursor": cx.params.get("after").unwrap_or_default() });
+    let request = json!({ "botId": id, "limit": MOST, "state": "QUERY_ALL", "sort": "QUERY_STARTED_TS", "cursor": cx.params.get("after").unwrap_or_default() });
     let page: TaskPage = cx.call("swarming.v2.Bots/ListBotTasks", request).await?;
     Ok(html! {
         section data-live id="tasks" {
