@@ -72,10 +72,14 @@ pub(crate) async fn jobs(
         match job(door, granted, with_queue).await? {
             Ok(job) => all.push(job),
             Err(why) => {
+                // Whoever looks at the job's output is told, too.
+                let said = format!("phalanx: {why}\n");
+                door.dispatcher.append_log(lease.job, lease.token, 0, said.as_bytes()).await;
                 let outcome = Outcome::Rejected { why: why.into() };
-                door.dispatcher
-                    .complete(lease.job, lease.token, outcome, Evidence::default())
-                    .await;
+                let (log_bytes, log_crc32) =
+                    door.dispatcher.logs().summary(lease.job, lease.attempt);
+                let evidence = Evidence { log_bytes, log_crc32, ..Evidence::default() };
+                door.dispatcher.complete(lease.job, lease.token, outcome, evidence).await;
             }
         }
     }
@@ -184,6 +188,7 @@ fn workspace_order(
         step_timeout_ms: options.step_timeout_ms,
         job_timeout_ms: options.job_timeout_ms,
         use_cache: options.cache,
+        plain_log: false,
     }
 }
 

@@ -133,6 +133,9 @@ pub struct Order {
     pub job_timeout_ms: Option<u64>,
     #[serde(default)]
     pub use_cache: bool,
+    /// The log is what the steps print, and nothing else: somebody's program reads it.
+    #[serde(default)]
+    pub plain_log: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

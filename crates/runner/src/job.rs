@@ -31,6 +31,8 @@ pub struct JobOrder {
     pub job_timeout_ms: Option<u64>,
     /// Whether results of earlier runs may be used. New results are always stored.
     pub use_cache: bool,
+    /// The log is what the steps print, and nothing else.
+    pub plain_log: bool,
 }
 
 /// Which commit of which repository, and how to get it.

@@ -259,6 +259,7 @@ fn order(command: &hands::Command) -> Order {
         step_timeout_ms: None,
         job_timeout_ms: Some(u64::from(command.timeout_secs) * 1000),
         use_cache: false,
+        plain_log: true,
     }
 }
 

@@ -61,15 +61,22 @@ fn a_runner_of_ours_serves_a_pool_that_it_names() {
         "{ended}"
     );
     assert_eq!((&ended["botId"], &ended["failure"]), (&json!("hands"), &json!(true)));
-    let stdout = call(&url, "Tasks/GetStdout", &json!({"taskId": id}))["output"].clone();
-    let stdout = stdout.as_str().unwrap();
-    let stdout =
-        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, stdout).unwrap();
-    let stdout = String::from_utf8(stdout).unwrap();
-    assert!(stdout.contains("it's ${{ not a template }} "), "{stdout}");
-    assert!(stdout.contains(&id[..id.len() - 1]) && stdout.contains("/a/b"), "{stdout}");
+    let output = |id: &str| {
+        let stdout = call(&url, "Tasks/GetStdout", &json!({"taskId": id}))["output"].clone();
+        let stdout = stdout.as_str().unwrap();
+        let stdout =
+            base64::Engine::decode(&base64::engine::general_purpose::STANDARD, stdout).unwrap();
+        String::from_utf8(stdout).unwrap()
+    };
+    let stdout = output(&id);
+    let run = format!("{}1", &id[..id.len() - 1]);
+    let (first, second) = stdout.split_once('\n').unwrap();
+    assert_eq!(first, format!("it's ${{{{ not a template }}}} {run}"), "as it was printed");
+    assert!(second.ends_with("/a/b\n") && second.lines().count() == 1, "{second}");
     let id = trigger(&url, "lab", json!({"command": ["true"], "secretBytes": "aHVzaA=="}));
     assert_eq!(result(&url, &id)["state"], "CLIENT_ERROR");
+    let said = "phalanx: the task has secret bytes, which only Swarming's own bots can do\n";
+    assert_eq!(output(&id), said);
     assert_eq!(call(&url, "Tasks/GetResult", &json!({"taskId": waiting}))["state"], "PENDING");
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn order(agent: &Agent, job: Job) -> Result<JobOrder, String> {
         step_timeout_ms: order.step_timeout_ms,
         job_timeout_ms: order.job_timeout_ms,
         use_cache: order.use_cache,
+        plain_log: order.plain_log,
     })
 }
 
@@ -130,6 +131,7 @@ fn plain(agent: &Agent, job: PlainJob) -> Result<JobOrder, String> {
         step_timeout_ms: None,
         job_timeout_ms: Some(30 * 60 * 1000),
         use_cache: false,
+        plain_log: false,
         checkout,
     })
 }

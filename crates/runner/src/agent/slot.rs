@@ -100,7 +100,7 @@ async fn run_one(agent: &Arc<Agent>, job: Job) -> Option<Job> {
     let result = match order {
         Err(why) => rejected(&why),
         Ok(order) => {
-            let recorder = Recorder::new(spool.clone(), &order.secrets);
+            let recorder = Recorder::new(spool.clone(), &order.secrets, order.plain_log);
             let run = steps::run_job(
                 &order,
                 services.clone(),

@@ -8,6 +8,8 @@
 //!   line longer than 64 KiB, the end of the output;
 //! - `---`: the runner itself, for people: which step begins, what the sandbox is, what came from the cache.
 //!
+//! Or it is plain: the command's output on both streams as it comes, and nothing else. For jobs whose log a program reads.
+//!
 //! SECURITY: secrets are masked before anything is kept, on each stream by itself.
 
 mod needles;
@@ -38,6 +40,8 @@ pub struct Recorder {
     spool: Arc<Spool>,
     started: Instant,
     needles: Arc<Needles>,
+    /// Stores what comes without time and stream, and no word of its own.
+    plain: bool,
     state: Mutex<State>,
 }
 
@@ -59,7 +63,7 @@ struct Channel {
 
 impl Recorder {
     /// Made when the attempt starts. `secrets` are names and the values to mask.
-    pub fn new(spool: Arc<Spool>, secrets: &[(String, String)]) -> Self {
+    pub fn new(spool: Arc<Spool>, secrets: &[(String, String)], plain: bool) -> Self {
         let started = Instant::now();
         let needles =
             Arc::new(Needles::new(needles(secrets.iter().map(|(_, value)| value.as_str()))));
@@ -72,7 +76,7 @@ impl Recorder {
             cut: false,
         };
         let state = Mutex::new(State { out: channel("out"), err: channel("err") });
-        Self { spool, started, needles, state }
+        Self { spool, started, needles, plain, state }
     }
 
     pub fn spool(&self) -> &Arc<Spool> {
@@ -176,6 +180,10 @@ impl Recorder {
     }
 
     fn line(&self, stream: &str, open: bool, bytes: &[u8]) -> Vec<u8> {
+        if self.plain {
+            let end: &[u8] = if open { b"" } else { b"\n" };
+            return [bytes, end].concat();
+        }
         let time = self.started.elapsed();
         let mut line = Vec::with_capacity(bytes.len() + 24);
         let plus = if open { "+" } else { "" };
@@ -201,6 +209,9 @@ impl OutputSink for Recorder {
     fn notice(&self, text: &str) {
         let mut text = self.redact(text);
         text.retain(|c| c != '\n' && c != '\r');
+        if self.plain {
+            return;
+        }
         // Between steps nothing is held back, and in the middle of one the notice must not wait for a line's end.
         let _in_order = self.state.lock();
         self.store("---", false, text.as_bytes());

@@ -10,7 +10,7 @@ use super::*;
 fn recorder(secrets: &[&str]) -> Recorder {
     let secrets: Vec<_> =
         secrets.iter().map(|value| ("NAME".to_owned(), (*value).to_owned())).collect();
-    Recorder::new(Arc::new(Spool::new()), &secrets)
+    Recorder::new(Arc::new(Spool::new()), &secrets, false)
 }
 
 /// The stored lines, without their times.
@@ -34,6 +34,18 @@ fn lines_of_both_streams_are_told_apart() {
     );
     assert_eq!(out, b"one\ntwo\n\nno end");
     assert_eq!(err, b"oops\n");
+}
+
+#[test]
+fn a_plain_log_is_what_was_printed() {
+    let recorder = Recorder::new(Arc::new(Spool::new()), &[("N".into(), "hushhush".into())], true);
+    recorder.notice("step 1");
+    recorder.write(Stream::Stdout, b"one\ntw");
+    recorder.write(Stream::Stderr, b"oops\n");
+    recorder.write(Stream::Stdout, b"o\n\nhushhush, no end");
+    recorder.finish();
+    let bytes = recorder.spool().read_from(0, usize::MAX);
+    assert_eq!(String::from_utf8_lossy(&bytes), "one\noops\ntwo\n\n***, no end");
 }
 
 #[test]

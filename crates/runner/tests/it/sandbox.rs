@@ -132,6 +132,7 @@ async fn no_network_is_no_network() {
     let without = JobOrder {
         network: Network::None,
         use_cache: false,
+        plain_log: false,
         ..order(&repository, vec![sh(&text)])
     };
     let without = world.run(&without).await;

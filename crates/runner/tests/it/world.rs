@@ -116,6 +116,7 @@ pub fn order(repository: &Repository, steps: Vec<Step>) -> JobOrder {
         step_timeout_ms: Some(60_000),
         job_timeout_ms: Some(120_000),
         use_cache: true,
+        plain_log: false,
     }
 }
 
@@ -203,7 +204,7 @@ impl World {
 
     pub async fn run_until(&self, order: &JobOrder, cancel: CancellationToken) -> Ended {
         let spool = Arc::new(Spool::new());
-        let recorder = Recorder::new(spool.clone(), &order.secrets);
+        let recorder = Recorder::new(spool.clone(), &order.secrets, order.plain_log);
         let runtimes = Runtimes { process: Arc::new(self.process.clone()), docker: None };
         let (result, remains) =
             run_job(order, self.server.clone(), &recorder, &runtimes, &self.directories, cancel)
