@@ -160,6 +160,11 @@ impl Fleet {
         self.machines.read().get(name).map(|machine| machine.seen())
     }
 
+    /// [`Update::key`] of what the machine told last, since the process serves.
+    pub fn last_key(&self, name: &RunnerName) -> u64 {
+        self.machines.read().get(name).map_or(0, |m| m.last_key.load(Ordering::Relaxed))
+    }
+
     /// All machines after a name, in order.
     pub fn after(&self, name: Option<&RunnerName>) -> Vec<Seen> {
         use std::ops::Bound::{Excluded, Unbounded};

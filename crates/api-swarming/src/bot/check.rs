@@ -77,8 +77,6 @@ pub fn check(request: BotRequest, call: Call, groups: &BotGroups) -> Result<Chec
         }
     };
     let mut state = request.state.unwrap_or_default();
-    // An event is about something else, and often says little of its bot.
-    let mistakes = mistakes.into_iter().filter(|_| call != Call::Event);
     let lines: Vec<String> = self_quarantine(&state, &said).into_iter().chain(mistakes).collect();
     let quarantined = (!lines.is_empty()).then(|| lines.join("\n"));
     if let Some(why) = &quarantined

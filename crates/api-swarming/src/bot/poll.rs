@@ -37,7 +37,7 @@ pub(super) async fn handle(
         Prepared::Told(response) => return Ok(response),
         Prepared::Asks(poll) => poll,
     };
-    let hand = poll.runner.clone();
+    let (hand, key) = (poll.runner.clone(), poll.poll);
     let permit = server.parked.try_acquire().ok();
     let wait = if permit.is_some() { WAIT } else { Duration::ZERO };
     let began = Instant::now();
@@ -46,7 +46,7 @@ pub(super) async fn handle(
     drop(permit);
     match reply {
         PollReply::Jobs(jobs) => match jobs.into_iter().next() {
-            Some(job) => run(server, caller, &RunnerName::new(bot_of(&hand)), job),
+            Some(job) => run(server, caller, &RunnerName::new(bot_of(&hand)), job, key),
             // Whoever waited comes back at once, the others when there may be room: a bot that drains does not wait either.
             None if !waited => {
                 // Not the whole time: a fleet is to be back within it when the server was away.
@@ -115,11 +115,16 @@ async fn prepare(
     if checked.quarantined.is_some() || checked.maintenance.is_some() {
         // As upstream: one that may get nothing does not wait for something.
         told.event("request_sleep", "", Idleness::Busy);
-        // It counts for those who ask for its like, and can be drained.
-        if let Some(dimensions) = &dimensions {
-            register(server, &hand, session, dimensions).await?;
-        }
         server.idle(&hand).await;
+        // It counts for those who ask for its like, and can be drained.
+        if let Some(dimensions) = &dimensions
+            && let Err(why) = register(server, &hand, session, dimensions).await
+        {
+            tracing::debug!(
+                "bot `{runner}`, which may get nothing, is not registered: {}",
+                why.message
+            );
+        }
         let asleep = match checked.quarantined.is_some() {
             true => sleep(rand::rng().random_range(60.0..240.0), true),
             false => sleep(rand::rng().random_range(10.0..60.0), false),
@@ -134,11 +139,18 @@ async fn prepare(
     let Some(dimensions) = &dimensions else {
         return sleep(60.0, true).map(Prepared::Told);
     };
-    let seen = told.event("bot_polling", "", Idleness::Idle);
-    register(server, &hand, session, dimensions).await?;
     // A bot that does not name its polls cannot ask for the same again.
     let named = uuid.filter(|uuid| !uuid.is_empty());
-    let poll = named.map_or_else(rand::random, |uuid| short_hash(&uuid));
+    let poll = named.map_or_else(rand::random, |uuid| short_hash(&uuid)).max(1);
+    // Whoever asks again for what it was given, because the answer was lost, keeps it.
+    let seen = match server.fleet.get(&runner).filter(|_| server.fleet.last_key(&runner) == poll) {
+        Some(seen) => {
+            server.fleet.touch(&runner, now());
+            seen
+        }
+        None => told.event("bot_polling", "", Idleness::Idle),
+    };
+    register(server, &hand, session, dimensions).await?;
     let facts = facts(&seen, &checked).encode_to_vec();
     if facts.len() > limit::FACTS_BYTES {
         return Err(Status::invalid("the dimensions and version of the bot are too long"));
@@ -146,7 +158,7 @@ async fn prepare(
     Ok(Prepared::Asks(Poll {
         runner: hand,
         session: Session(session),
-        poll: poll.max(1),
+        poll,
         want: 1,
         facts: Some(facts.into()),
         idle: true,
@@ -256,6 +268,7 @@ fn run(
     caller: &BotCaller,
     runner: &RunnerName,
     job: GrantedJob,
+    key: u64,
 ) -> Result<Response<Bytes>, Status> {
     let payload = match job.payload {
         Some(payload) => Some(payload),
@@ -276,6 +289,7 @@ fn run(
         health: Health::Alive,
         idleness: Idleness::Busy,
         task: Task::Set(wire_id, request.name.as_str().into()),
+        key,
         ..said_of(if is_termination { "bot_terminate" } else { "request_task" })
     };
     let (_, seen) = server.fleet.update(runner, event, now());

@@ -1,7 +1,9 @@
 //! What a bot ran.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use dispatcher::JobSearch;
 use model::{JobState, RunnerName, WallMs};
 
 use super::{needs, of_bot};
@@ -13,7 +15,7 @@ use crate::server::{Caller, Role, Server, now};
 use crate::tasks::find;
 use crate::tasks::view::{TaskView, wall};
 use crate::validate::TaskId;
-use crate::validate::bot_requests::{self, BotTaskSearch, BotTasksAfter};
+use crate::validate::bot_requests::{self, BotTaskSearch, BotTasksAfter, Window};
 use crate::validate::requests::TimeRange;
 
 /// Tasks that are put in order of a time at once. Tasks are found by when they were created, and run in about that order.
@@ -23,6 +25,9 @@ const WINDOWS: usize = 4;
 /// No task ends later after its creation: a week at most until it begins, a week until its time is up, and a while to say so.
 const LONGEST_MS: i64 = 15 * 24 * 60 * 60 * 1000;
 
+/// Tasks, the newest first, and where the next page begins.
+type Page = (Vec<TaskView>, Option<BotTasksAfter>);
+
 pub(super) async fn list_bot_tasks(
     server: &Arc<Server>,
     caller: &Caller,
@@ -30,7 +35,10 @@ pub(super) async fn list_bot_tasks(
 ) -> Result<TaskListResponse, Status> {
     let asked = bot_requests::list_bot_tasks(&request)?;
     needs(caller, Role::Viewer, "swarming.pools.listTasks", &of_bot(asked.bot))?;
-    let (views, cursor) = page(server, &asked)?;
+    let (views, cursor) = match asked.sort {
+        SortQuery::QueryCreatedTs | SortQuery::QueryAbandonedTs => by_creation(server, &asked)?,
+        SortQuery::QueryStartedTs | SortQuery::QueryCompletedTs => by_time(server, &asked)?,
+    };
     let item = |view: &TaskView| -> Result<TaskResultResponse, Status> {
         let mut item = view.result(server, request.include_performance_stats)?;
         // Always one here, also when nothing was spent.
@@ -46,63 +54,94 @@ pub(super) async fn list_bot_tasks(
     Ok(TaskListResponse { cursor, items, now: Some(wall(now())) })
 }
 
-/// The newest first.
-fn page(
-    server: &Server,
-    asked: &BotTaskSearch<'_>,
-) -> Result<(Vec<TaskView>, Option<BotTasksAfter>), Status> {
-    let by_creation = asked.sort == SortQuery::QueryCreatedTs;
-    let earliest_ms = |ms: i64| if by_creation { ms } else { ms.saturating_sub(LONGEST_MS) };
-    let created =
-        TimeRange { start_ms: asked.time.start_ms.map(earliest_ms), end_ms: asked.time.end_ms };
-    let mut search = find::of_bot(asked.bot, asked.state, &created);
-    let mut last = None;
+fn by_creation(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Status> {
+    let mut search = find::of_bot(asked.bot, asked.state, &asked.time);
     if let Some(after) = &asked.after {
         search.wire_ids.end = search.wire_ids.end.min(after.below);
-        last = after.last;
     }
-    let mut running = running(server, asked)?;
-    let window = if by_creation { asked.limit } else { WINDOW };
+    let (mut views, lowest) = find::found(server, &search, asked.limit)?;
+    let span = lowest.unwrap_or(search.wire_ids.start)..search.wire_ids.end;
+    let running = running(server, asked)?.filter(|view| span.contains(&number(view)));
+    add(&mut views, running);
+    views.sort_unstable_by_key(|view| Reverse(number(view)));
+    let room = asked.limit as usize;
+    let below = match views.get(room) {
+        Some(_) => Some(number(&views[room - 1])),
+        None => lowest,
+    };
+    views.truncate(room);
+    Ok((views, below.map(|below| BotTasksAfter { below, window: None })))
+}
+
+fn by_time(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Status> {
+    let earliest_ms = asked.time.start_ms.map(|ms| ms.saturating_sub(LONGEST_MS));
+    let created = TimeRange { start_ms: earliest_ms, end_ms: asked.time.end_ms };
+    let mut search = find::of_bot(asked.bot, asked.state, &created);
+    let mut window = None;
+    // It began after all others, so it is at the top of the first page.
+    let mut running = match &asked.after {
+        None => running(server, asked)?,
+        Some(after) => {
+            search.wire_ids.end = search.wire_ids.end.min(after.below);
+            window = after.window;
+            None
+        }
+    };
     let room = asked.limit as usize;
     let mut taken: Vec<TaskView> = Vec::new();
     for _ in 0..WINDOWS {
         let below = search.wire_ids.end;
-        let (mut views, lowest) = find::found(server, &search, window)?;
-        let span = lowest.unwrap_or(search.wire_ids.start)..below;
-        // It began after all others; no list has it before it ends.
-        let is_here = |id: u64| !by_creation || span.contains(&id);
-        if let Some(view) = running.take_if(|view| is_here(number(view)))
-            && !views.iter().any(|other| other.id == view.id)
-        {
-            views.push(view);
-        }
-        let mut keyed: Vec<((i64, u64), TaskView)> = views
-            .into_iter()
-            .filter_map(|view| Some(((at_ms(&view, asked.sort)?, number(&view)), view)))
-            .filter(|((at_ms, _), _)| {
-                asked.time.start_ms.is_none_or(|start| *at_ms >= start)
-                    && asked.time.end_ms.is_none_or(|end| *at_ms < end)
-            })
-            .filter(|(key, _)| last.is_none_or(|last| *key < last))
-            .collect();
-        keyed.sort_unstable_by_key(|(key, _)| std::cmp::Reverse(*key));
-        let surplus = (taken.len() + keyed.len()).saturating_sub(room);
-        keyed.truncate(keyed.len() - surplus);
-        if let (1.., Some((key, _))) = (surplus, keyed.last()) {
-            last = Some(*key);
-        }
+        // A window keeps its ends from page to page: what ends meanwhile must push nothing into the next.
+        let (mut views, from) = match window {
+            None => {
+                let (views, lowest) = find::found(server, &search, WINDOW)?;
+                (views, lowest.unwrap_or(search.wire_ids.start))
+            }
+            Some(Window { from, .. }) => {
+                let wire_ids = from.max(search.wire_ids.start)..below;
+                let within = JobSearch { wire_ids, ..search.clone() };
+                (find::found(server, &within, 2 * WINDOW)?.0, from)
+            }
+        };
+        add(&mut views, running.take());
+        let inside = |at_ms: i64| {
+            asked.time.start_ms.is_none_or(|start| at_ms >= start)
+                && asked.time.end_ms.is_none_or(|end| at_ms < end)
+        };
+        let is_left = |key: (i64, u64)| window.is_none_or(|window| key < window.last);
+        let keyed = views.into_iter().filter_map(|view| {
+            let key = (at_ms(&view, asked.sort)?, number(&view));
+            (inside(key.0) && is_left(key)).then_some((key, view))
+        });
+        let mut keyed: Vec<((i64, u64), TaskView)> = keyed.collect();
+        keyed.sort_unstable_by_key(|(key, _)| Reverse(*key));
+        let fits = keyed.len().min(room - taken.len());
+        let surplus = keyed.split_off(fits);
+        let last = keyed.last().map(|(key, _)| *key).or(window.map(|window| window.last));
         taken.extend(keyed.into_iter().map(|(_, view)| view));
-        if surplus > 0 {
-            return Ok((taken, Some(BotTasksAfter { below, last })));
+        if !surplus.is_empty() {
+            let window = last.map(|last| Window { from, last });
+            return Ok((taken, Some(BotTasksAfter { below, window })));
         }
-        let Some(lowest) = lowest else { return Ok((taken, None)) };
-        search.wire_ids.end = lowest;
-        last = None;
+        if from <= search.wire_ids.start {
+            return Ok((taken, None));
+        }
+        search.wire_ids.end = from;
+        window = None;
         if taken.len() == room {
             break;
         }
     }
-    Ok((taken, Some(BotTasksAfter { below: search.wire_ids.end, last: None })))
+    Ok((taken, Some(BotTasksAfter { below: search.wire_ids.end, window: None })))
+}
+
+/// Adds the running task, which no list has before it ends.
+fn add(views: &mut Vec<TaskView>, running: Option<TaskView>) {
+    if let Some(running) = running
+        && !views.iter().any(|view| view.id == running.id)
+    {
+        views.push(running);
+    }
 }
 
 /// The task that the bot runs now, when such are asked for.
@@ -127,10 +166,9 @@ fn number(view: &TaskView) -> u64 {
 fn at_ms(view: &TaskView, sort: SortQuery) -> Option<i64> {
     let ms = |at: WallMs| i64::try_from(at.0).unwrap_or(i64::MAX);
     match (sort, &view.job.state) {
-        (SortQuery::QueryCreatedTs | SortQuery::QueryAbandonedTs, _) => Some(view.id.created_ms()),
         (SortQuery::QueryStartedTs, JobState::Running { since, .. }) => Some(ms(*since)),
         (SortQuery::QueryStartedTs, _) => Some(ms(view.attempt.as_ref()?.record.started)),
         (SortQuery::QueryCompletedTs, JobState::Finished { at, .. }) => Some(ms(*at)),
-        (SortQuery::QueryCompletedTs, _) => None,
+        _ => None,
     }
 }

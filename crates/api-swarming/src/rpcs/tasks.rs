@@ -128,9 +128,8 @@ pub(super) async fn new_task(
         return Err(refusal(caller, CREATE, &of_pool(name)));
     };
     needs(caller, Role::User, CREATE, &of_pool(name))?;
-    let (evaluate_only, resultdb) =
-        (request.evaluate_only, request.resultdb.as_ref().is_some_and(|of| of.enable));
     let task = check::check(request, &pool, server.min_timeout_secs)?;
+    let (evaluate_only, resultdb) = (task.evaluate_only, task.resultdb);
     let urgent = caller.role >= Role::Admin;
     let draft = Draft::new(server, &config, &pool, caller, urgent, task)?;
     if evaluate_only {

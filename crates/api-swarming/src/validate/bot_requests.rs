@@ -69,28 +69,44 @@ pub struct BotTaskSearch<'a> {
 pub struct BotTasksAfter {
     /// What is left has ids below this one.
     pub below: u64,
-    /// Time (ms) and id of the last one that was given. `None`: all that is left is still to be given.
-    pub last: Option<(i64, u64)>,
+    /// Those of the window just below that are left. `None`: all of it.
+    pub window: Option<Window>,
+}
+
+/// Tasks that are put in order of a time together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The lowest id in it.
+    pub from: u64,
+    /// Time (ms) and id of the last one that was given.
+    pub last: (i64, u64),
 }
 
 impl BotTasksAfter {
     pub fn write(self) -> String {
-        let last = self.last.map(|(at_ms, id)| format!(" {at_ms} {id}")).unwrap_or_default();
-        Cursor::write("ListBotTasks", &format!("{}{last}", self.below))
+        let below = self.below;
+        let text = match self.window {
+            None => below.to_string(),
+            Some(Window { from, last: (at_ms, id) }) => format!("{below} {from} {at_ms} {id}"),
+        };
+        Cursor::write("ListBotTasks", &text)
     }
 
     fn read(cursor: &str) -> Result<Option<Self>, Status> {
         let Some(cursor) = Cursor::read("ListBotTasks", cursor)? else { return Ok(None) };
-        let parts: Vec<&str> = cursor.text().split(' ').collect();
-        let after = match parts[..] {
-            [below] => below.parse().ok().map(|below| Self { below, last: None }),
-            [below, at_ms, id] => match (below.parse(), at_ms.parse(), id.parse()) {
-                (Ok(below), Ok(at_ms), Ok(id)) => Some(Self { below, last: Some((at_ms, id)) }),
-                _ => None,
-            },
-            _ => None,
+        let parse = || {
+            let parts: Vec<&str> = cursor.text().split(' ').collect();
+            let window = match parts[1..] {
+                [] => None,
+                [from, at_ms, id] => {
+                    let last = (at_ms.parse().ok()?, id.parse().ok()?);
+                    Some(Window { from: from.parse().ok()?, last })
+                }
+                _ => return None,
+            };
+            Some(Self { below: parts[0].parse().ok()?, window })
         };
-        after.map(Some).ok_or_else(|| Status::invalid("bad pagination cursor"))
+        parse().map(Some).ok_or_else(|| Status::invalid("bad pagination cursor"))
     }
 }
 

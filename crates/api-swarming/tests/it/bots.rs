@@ -229,6 +229,22 @@ async fn an_event_is_told_once_and_says_how_the_bot_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_is_repeated_loses_nothing() {
+    let ground = Ground::new().await;
+    let bot = Bot::connect(&ground, "b1").await;
+    let id = ground.trigger(|_| {}).await;
+    let told = bot.poll_as("one").await;
+    let before = events(&ground, "b1").await;
+    for _ in 0..2 {
+        assert_eq!(bot.poll_as("one").await, told);
+    }
+    assert_eq!(events(&ground, "b1").await, before, "nothing is abandoned, nothing said twice");
+    assert_eq!(ground.state(&id).await, "RUNNING");
+    let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(info["taskId"], told["manifest"]["task_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bot_tells_of_errors_of_its_own_task_only() {
     let ground = Ground::new().await;
     let (first, second) = (Bot::connect(&ground, "b1").await, Bot::connect(&ground, "b2").await);

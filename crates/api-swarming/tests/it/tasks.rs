@@ -429,6 +429,46 @@ async fn lists_are_found_by_tag_and_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_ends_between_pages_of_a_bot_repeats_nothing() {
+    for sort in ["QUERY_CREATED_TS", "QUERY_STARTED_TS", "QUERY_COMPLETED_TS"] {
+        let ground = Ground::new().await;
+        let bot = Bot::connect(&ground, "b1").await;
+        let end = async |run: String| {
+            bot.update(&run, json!({"duration": 0, "exit_code": 0})).await;
+        };
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            ids.push(ground.trigger(|_| {}).await);
+            end(bot.claim().await).await;
+        }
+        let page = async |cursor: &Value, limit: u32| {
+            let request = json!({"botId": "b1", "state": "QUERY_ALL", "sort": sort, "limit": limit, "cursor": cursor});
+            let page = ground.ok("Bots/ListBotTasks", request).await;
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            let ids = items.iter().map(|item| item["taskId"].as_str().unwrap().to_owned());
+            (ids.collect::<Vec<_>>(), page["cursor"].clone())
+        };
+        ids.push(ground.trigger(|_| {}).await);
+        let running = bot.claim().await;
+        let is_listed = sort != "QUERY_COMPLETED_TS";
+        let (mut seen, mut cursor) = page(&Value::Null, if is_listed { 2 } else { 1 }).await;
+        // The one that ran ends, and two more are over.
+        end(running).await;
+        for _ in 0..2 {
+            ground.trigger(|_| {}).await;
+            end(bot.claim().await).await;
+        }
+        while !cursor.is_null() {
+            let (more, next) = page(&cursor, 1).await;
+            seen.extend(more);
+            cursor = next;
+        }
+        let newest = ids.iter().rev().skip(usize::from(!is_listed)).cloned();
+        assert_eq!(seen, newest.collect::<Vec<_>>(), "{sort}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tasks_of_a_bot_are_in_the_order_in_which_it_ran_them() {
     let ground = Ground::new().await;
     let bot = Bot::connect(&ground, "b1").await;

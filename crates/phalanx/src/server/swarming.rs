@@ -155,7 +155,8 @@ fn config(settings: &Swarming) -> anyhow::Result<Config> {
         }
         None => {
             let directory = settings.file.parent().unwrap_or(Path::new(""));
-            let scripts = scripts(&directory.join("scripts"))?;
+            let names = settings.bot_group.iter().map(|group| group.bot_config_script.as_str());
+            let scripts = scripts(&directory.join("scripts"), names)?;
             toml::resolve(&file, settings.clone(), &scripts).map_err(mistaken)?
         }
     };
@@ -179,7 +180,11 @@ fn upstream(directory: &Path) -> anyhow::Result<Config> {
             crate::cli::BadInput(format!("swarming.config_directory: `{path}` {what}")).into()
         })
     };
-    let scripts = scripts(&directory.join("scripts"))?;
+    let folder = directory.join("scripts");
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let scripts = scripts(&folder, names.iter().map(String::as_str))?;
     let (settings, bots, pools) = (read("settings.cfg")?, read("bots.cfg")?, read("pools.cfg")?);
     let texts = files::Files { settings: &settings, bots: &bots, pools: &pools, scripts };
     files::read(&texts).map_err(|mistakes| {
@@ -188,16 +193,21 @@ fn upstream(directory: &Path) -> anyhow::Result<Config> {
     })
 }
 
-/// Python files in a folder, by name. None where there is no folder.
-fn scripts(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+/// Files of hooks in a folder, by name. That one is not there is told where it is named.
+fn scripts<'a>(
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let mut scripts = BTreeMap::new();
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(scripts) };
-    for entry in entries {
-        let path = entry.with_context(|| format!("list `{}`", folder.display()))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".py") {
-            let text = fs::read_to_string(&path);
-            scripts.insert(name, text.with_context(|| format!("read `{}`", path.display()))?);
+    for name in names.into_iter().filter(|name| name.ends_with(".py") && !name.contains('/')) {
+        let path = folder.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => drop(scripts.insert(name.to_owned(), text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let why = format!("`{}` cannot be read: {error}", path.display());
+                return Err(crate::cli::BadInput(why).into());
+            }
         }
     }
     Ok(scripts)

@@ -14,6 +14,9 @@ use tokio::sync::Notify;
 /// Room for the notice between head and tail.
 const NOTICE_BYTES: u64 = 256;
 
+/// Pieces in which the tail is kept, about: so much of it goes at once when there is no more room.
+const PIECES: u64 = 256;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Spool {
@@ -29,8 +32,8 @@ struct State {
     bytes: BytesMut,
     released: u64,
     crc: crc32fast::Hasher,
-    /// The last lines, once the head is full.
-    tail: VecDeque<Bytes>,
+    /// The last lines, once the head is full; short ones together, or what each costs would be many times what it says.
+    tail: VecDeque<Vec<u8>>,
     tail_bytes: u64,
     omitted: u64,
     head_full: bool,
@@ -77,7 +80,13 @@ impl Spool {
             self.changed.notify_one();
             return;
         }
-        state.tail.push_back(Bytes::copy_from_slice(line));
+        let together = self.tail_bytes / PIECES;
+        match state.tail.back_mut() {
+            Some(piece) if (piece.len() + line.len()) as u64 <= together => {
+                piece.extend_from_slice(line);
+            }
+            _ => state.tail.push_back(line.to_vec()),
+        }
         state.tail_bytes += line.len() as u64;
         while state.tail_bytes > self.tail_bytes {
             let Some(oldest) = state.tail.pop_front() else { break };
@@ -110,6 +119,12 @@ impl Spool {
         }
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// In how many pieces the tail is.
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        self.state.lock().tail.len()
     }
 
     /// Up to `most` bytes from `offset`; empty when there are none yet, or when they are released already.

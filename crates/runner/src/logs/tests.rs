@@ -49,6 +49,17 @@ fn a_plain_log_is_what_was_printed() {
 }
 
 #[test]
+fn many_short_lines_are_kept_together() {
+    let spool = Spool::with_limit(1 << 20);
+    for _ in 0..1 << 21 {
+        spool.append(b"\n");
+    }
+    assert!(spool.pieces() < 600, "{}", spool.pieces());
+    spool.close();
+    assert!((900 << 10..=1 << 20).contains(&spool.len()), "{}", spool.len());
+}
+
+#[test]
 fn times_have_three_digits_and_grow() {
     let recorder =
         Recorder { started: Instant::now() - Duration::from_millis(12_034), ..recorder(&[]) };
