@@ -50,6 +50,11 @@ pub(crate) fn not_found(cx: &Cx, what: &str) -> Response {
     said(cx, StatusCode::NOT_FOUND, "There is no such thing", html! { p { (what) } })
 }
 
+pub(crate) fn not_understood(cx: &Cx, why: &str) -> Response {
+    let head = "That was not understood";
+    said(cx, StatusCode::UNPROCESSABLE_ENTITY, head, html! { p { (shown(why)) } })
+}
+
 pub(crate) fn refused(cx: &Cx, why: &str) -> Response {
     said(cx, StatusCode::FORBIDDEN, "This was refused", html! { p { (why) } })
 }

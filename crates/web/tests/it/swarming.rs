@@ -28,6 +28,7 @@ async fn bookmarks_of_bots_filter_order_and_choose_columns() {
     assert_eq!(text.matches("<th scope=\"col\"").count(), 3);
     assert!(text.contains("aria-sort=\"descending\""));
     assert!(text.contains("1–100 of 2,000"));
+    assert!(text.contains("its disk is full"), "why it is quarantined");
     // A state's link keeps what else is filtered by.
     let dead = "href=\"/botlist?f=os%3AUbuntu-24.04&amp;f=eu-7&amp;f=status%3Adead&amp;c=id&amp;c=os&amp;c=status&amp;s=os&amp;d=desc\"";
     assert!(text.contains(dead), "{text}");
@@ -53,6 +54,14 @@ async fn bookmarks_of_tasks_filter_by_tag_state_and_time() {
     let search = asked(&fixture, "ListTasks").pop().unwrap();
     assert_eq!((&search["state"], search.get("end")), (&json!("QUERY_RUNNING"), None));
     assert_eq!(asked(&fixture, "CountTasks").len(), 26);
+    for sum in ["PENDING_RUNNING", "COMPLETED"] {
+        browser.get(&format!("/tasklist?f=state:{sum}")).await;
+        let search = asked(&fixture, "ListTasks").pop().unwrap();
+        assert_eq!(search["state"], format!("QUERY_{sum}"));
+    }
+    let wrong = browser.get("/tasklist?f=state:BOGUS").await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().contains("No task is in the state `BOGUS`. The states are ALL, PENDING,"));
 }
 
 #[tokio::test]

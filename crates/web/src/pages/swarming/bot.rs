@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 use maud::{Markup, html};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::wire::{Bot, BotEvents, Standing, TaskPage};
-use super::{bot_state, list_address, on, pretty, task_link, task_state};
+use super::{bot_state, list_address, on, pretty, task_link, task_state, why_quarantined};
 use crate::backend::{Role, Topic};
 use crate::cx::{Answer, Cx, Refusal, segment};
 use crate::pages::failure;
@@ -98,16 +98,13 @@ fn buttons(cx: &Cx, bot: &Bot, draining: bool) -> Markup {
 
 /// What is unusual about it, and why.
 fn notes(bot: &Bot, draining: bool) -> Markup {
-    let state: Value = serde_json::from_str(&bot.state).unwrap_or_default();
-    let why = state.get("quarantined").or(state.get("error")).and_then(Value::as_str);
-    let why = why.or_else(|| bot.values("error").first().map(String::as_str));
     html! {
         @if bot.deleted { p.note.plain { (icon("cross")) span { "It was deleted. This is what its last event says." } } }
         @else if bot.is_dead { p.note.bad { (icon("alert")) span { "It was silent for too long, or said that it ends. What it ran then is marked as died." } } }
         @if bot.quarantined {
             div.note.bad { (icon("alert")) div {
                 "It is quarantined: it gets no tasks until somebody has looked at it."
-                @if let Some(why) = why { pre.quote { (shown(why)) } }
+                @if let Some(why) = why_quarantined(bot) { pre.quote { (shown(&why)) } }
             } }
         }
         @if !bot.maintenance_msg.is_empty() { p.note.wait { (icon("hourglass")) span { "In maintenance: " (shown(&bot.maintenance_msg)) } } }

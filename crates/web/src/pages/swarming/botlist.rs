@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::filter::{self, Filter};
 use super::wire::{Bot, BotPage, BotStates, Dimensions};
-use super::{bot_address, bot_state, on, task_link};
+use super::{bot_address, bot_state, on, task_link, why_quarantined};
 use crate::backend::Topic;
 use crate::cx::{Answer, Cx};
 use crate::types::PageInfo;
@@ -166,7 +166,12 @@ fn cell(bot: &Bot, column: &str, draining: bool, standing: &str) -> Markup {
             html! { th.id scope="row" { a href=(bot_address(&bot.bot_id)) { (shown(&bot.bot_id)) } } }
         }
         "status" => {
-            html! { td { (bot_state(bot, draining, standing)) @if !bot.maintenance_msg.is_empty() { span.sub.dim { (shown(&bot.maintenance_msg)) } } } }
+            let why = bot.quarantined.then(|| why_quarantined(bot)).flatten();
+            html! { td {
+                (bot_state(bot, draining, standing))
+                @if let Some(why) = why { span.sub.dim title=(why) { (shown(why.lines().next().unwrap_or_default())) } }
+                @if !bot.maintenance_msg.is_empty() { span.sub.dim { (shown(&bot.maintenance_msg)) } }
+            } }
         }
         "task" => {
             html! { td.name { @if bot.task_id.is_empty() { span.dim { "–" } } @else { (task_link(&bot.task_id, &bot.task_name)) } } }

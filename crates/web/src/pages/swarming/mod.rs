@@ -85,6 +85,13 @@ fn bot_state(bot: &Bot, draining: bool, standing: &str) -> Markup {
     }
 }
 
+/// What it says of itself, or what the server says of it.
+fn why_quarantined(bot: &Bot) -> Option<String> {
+    let state: Value = serde_json::from_str(&bot.state).unwrap_or_default();
+    let why = state.get("quarantined").or(state.get("error")).and_then(Value::as_str);
+    why.or_else(|| bot.values("error").first().map(String::as_str)).map(str::to_owned)
+}
+
 fn task_state(task: &TaskResult) -> Markup {
     let (tone, icon, word) = match task.state.as_str() {
         "PENDING" => ("wait", "clock", "Pending"),

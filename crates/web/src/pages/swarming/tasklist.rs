@@ -11,6 +11,7 @@ use super::task_row::{ORDER, OTHERS, USUAL, cell, sort, word};
 use super::wire::{Count, Dimensions, TaskPage};
 use crate::backend::Topic;
 use crate::cx::{Answer, Cx, Refusal};
+use crate::pages::failure;
 use crate::types::PageInfo;
 use crate::view::form::form;
 use crate::view::icon::icon;
@@ -43,6 +44,9 @@ const STATES: [(&str, &str); 13] = [
     ("CLIENT_ERROR", "Client error"),
     ("DEDUPED", "Deduplicated"),
 ];
+
+/// States of several words, which only addresses ask for.
+const SUMS: [&str; 2] = ["PENDING_RUNNING", "COMPLETED"];
 
 /// From when to when tasks were made: a number of hours until now, or two moments. A day, when nothing is said.
 struct Range {
@@ -97,6 +101,11 @@ pub(crate) async fn list(cx: Cx) -> Answer {
     let state = filters.iter().rev().find(|one| one.key == "state");
     let state =
         state.map_or("ALL".to_owned(), |one| one.value.trim_start_matches("QUERY_").to_uppercase());
+    if !STATES.iter().any(|(known, _)| *known == state) && !SUMS.contains(&state.as_str()) {
+        let all = [STATES.map(|(known, _)| known).join(", "), SUMS.join(", ")].join(", ");
+        let why = format!("No task is in the state `{state}`. The states are {all}.");
+        return Err(failure::not_understood(&cx, &why).into());
+    }
     let mut request = search(&range, &tags, &state);
     if range.hours.is_some() && cx.params.get("after").is_some() {
         // The time moves on while somebody reads, and where a page behind the first begins must stay within it.
