@@ -172,6 +172,11 @@ impl Dispatcher {
         self.shared.core.lock().engine.is_registered(runner)
     }
 
+    /// Whether the runner has what it was given for this poll: the same poll again gives it again.
+    pub fn holds(&self, runner: &RunnerName, session: Session, poll: u64) -> bool {
+        self.shared.core.lock().engine.holds(runner, session, poll)
+    }
+
     pub fn runners(&self) -> Vec<RunnerInfo> {
         self.shared.core.lock().engine.runners()
     }

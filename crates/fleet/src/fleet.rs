@@ -160,11 +160,6 @@ impl Fleet {
         self.machines.read().get(name).map(|machine| machine.seen())
     }
 
-    /// [`Update::key`] of what the machine told last, since the process serves.
-    pub fn last_key(&self, name: &RunnerName) -> u64 {
-        self.machines.read().get(name).map_or(0, |m| m.last_key.load(Ordering::Relaxed))
-    }
-
     /// All machines after a name, in order.
     pub fn after(&self, name: Option<&RunnerName>) -> Vec<Seen> {
         use std::ops::Bound::{Excluded, Unbounded};
@@ -311,6 +306,11 @@ impl Machine {
 }
 
 impl Record {
+    /// Whether this job is the one that it runs.
+    pub fn runs(&self, wire_id: u64) -> bool {
+        !self.dead && self.task.as_ref().is_some_and(|(id, _)| *id == wire_id)
+    }
+
     fn apply(&self, update: &Update, now: WallMs) -> Self {
         let mut next = self.clone();
         if let Some(dimensions) = &update.dimensions {

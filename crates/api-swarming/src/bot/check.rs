@@ -34,6 +34,8 @@ pub struct Checked {
     pub bot_id: String,
     /// The bot's, under those that the server says. `None` when they are broken: keep those of before.
     pub dimensions: Option<Dimensions>,
+    /// The same for the engine. `None` as well when there are too many.
+    pub offered: Option<model::Dimensions>,
     /// As the bot said it, with the reason of the quarantine in it.
     pub state: Map<String, Value>,
     /// SHA-256 of the bot's archive, or empty.
@@ -42,6 +44,8 @@ pub struct Checked {
     pub quarantined: Option<String>,
     /// Why the bot wants no task just now.
     pub maintenance: Option<String>,
+    /// Nothing is wrong with the request.
+    pub is_sound: bool,
 }
 
 /// Who asks, before anything else is believed.
@@ -76,6 +80,14 @@ pub fn check(request: BotRequest, call: Call, groups: &BotGroups) -> Result<Chec
             None
         }
     };
+    let offered = dimensions
+        .as_ref()
+        .and_then(|dimensions| offered(dimensions).map_err(|why| mistakes.push(why)).ok());
+    let is_sound = mistakes.is_empty();
+    if call == Call::Event {
+        // It is about something else, and often says little of its bot.
+        mistakes.clear();
+    }
     let mut state = request.state.unwrap_or_default();
     let lines: Vec<String> = self_quarantine(&state, &said).into_iter().chain(mistakes).collect();
     let quarantined = (!lines.is_empty()).then(|| lines.join("\n"));
@@ -87,7 +99,17 @@ pub fn check(request: BotRequest, call: Call, groups: &BotGroups) -> Result<Chec
     let maintenance = state.get("maintenance").and_then(Value::as_str);
     let maintenance = maintenance.filter(|why| !why.is_empty()).map(str::to_owned);
     let version = request.version.unwrap_or_default();
-    Ok(Checked { bot_id, dimensions, state, version, quarantined, maintenance })
+    Ok(Checked { bot_id, dimensions, offered, state, version, quarantined, maintenance, is_sound })
+}
+
+fn offered(said: &Dimensions) -> Result<model::Dimensions, String> {
+    let mut offered = model::Dimensions::default();
+    for (key, values) in said {
+        for value in values {
+            offered.add(key, value).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(offered)
 }
 
 /// Keys too many or too few. `null` is not there.

@@ -41,6 +41,8 @@ pub(super) async fn handle(
         let why = format!("the bot said {}", kind.as_str());
         server.dispatcher.lose_runner(LoseOp { runner: hand(&checked.bot_id), why }).await;
     }
+    // What is wrong with an event says nothing of the bot, but it cannot show that a bot is well, either.
+    let is_judged = has_state && (checked.is_sound || checked.quarantined.is_some());
     let is_known = server.fleet.get(&runner).is_some();
     let of_health = checked.maintenance.as_deref().or(checked.quarantined.as_deref());
     let message = match (&*message, of_health.filter(|_| has_state)) {
@@ -51,9 +53,9 @@ pub(super) async fn handle(
     let update = Update {
         message: message.into(),
         dimensions: (!is_known).then(|| server.group_dimensions(&checked.bot_id, group)),
-        quarantined: has_state.then(|| checked.quarantined.as_deref().map(Into::into)),
+        quarantined: is_judged.then(|| checked.quarantined.as_deref().map(Into::into)),
         maintenance: has_state.then(|| checked.maintenance.as_deref().map(Into::into)),
-        state: has_state.then(|| state.into()),
+        state: is_judged.then(|| state.into()),
         version: Some(checked.version.as_str().into()).filter(|v: &Arc<str>| !v.is_empty()),
         address: Some(caller.address.clone()),
         identity: Some(caller.identity.into()),

@@ -37,7 +37,7 @@ pub(super) async fn handle(
         Prepared::Told(response) => return Ok(response),
         Prepared::Asks(poll) => poll,
     };
-    let (hand, key) = (poll.runner.clone(), poll.poll);
+    let hand = poll.runner.clone();
     let permit = server.parked.try_acquire().ok();
     let wait = if permit.is_some() { WAIT } else { Duration::ZERO };
     let began = Instant::now();
@@ -46,7 +46,7 @@ pub(super) async fn handle(
     drop(permit);
     match reply {
         PollReply::Jobs(jobs) => match jobs.into_iter().next() {
-            Some(job) => run(server, caller, &RunnerName::new(bot_of(&hand)), job, key),
+            Some(job) => run(server, caller, &RunnerName::new(bot_of(&hand)), job),
             // Whoever waited comes back at once, the others when there may be room: a bot that drains does not wait either.
             None if !waited => {
                 // Not the whole time: a fleet is to be back within it when the server was away.
@@ -84,16 +84,9 @@ async fn prepare(
     let (uuid, session) = (request.request_uuid.clone(), request.session.clone());
     let config = server.config();
     super::group(server, &config, &request)?;
-    let mut checked = check::check(request, Call::Poll, &config.bots)?;
+    let checked = check::check(request, Call::Poll, &config.bots)?;
     let runner = RunnerName::new(&checked.bot_id);
     let hand = hand(&checked.bot_id);
-    let dimensions = match dimensions(&checked) {
-        Ok(dimensions) => dimensions,
-        Err(why) => {
-            checked.quarantined.get_or_insert(why);
-            None
-        }
-    };
     let session = match server.session(&runner, session.as_deref()) {
         Ok(session) => session,
         Err(why) => {
@@ -102,7 +95,7 @@ async fn prepare(
             return respond(Command::BotRestart { message: why }).map(Prepared::Told);
         }
     };
-    let told = Told { server, caller, checked: &checked, dimensions: &dimensions, session };
+    let told = Told { server, caller, checked: &checked, session };
     // An outdated bot is brought up to date before anything of it is believed.
     if let Some(version) = server.bot_version()
         && version != checked.version
@@ -117,7 +110,7 @@ async fn prepare(
         told.event("request_sleep", "", Idleness::Busy);
         server.idle(&hand).await;
         // It counts for those who ask for its like, and can be drained.
-        if let Some(dimensions) = &dimensions
+        if let Some(dimensions) = &checked.offered
             && let Err(why) = register(server, &hand, session, dimensions).await
         {
             tracing::debug!(
@@ -136,14 +129,15 @@ async fn prepare(
         server.idle(&hand).await;
         return sleep(60.0, true).map(Prepared::Told);
     }
-    let Some(dimensions) = &dimensions else {
+    let Some(dimensions) = &checked.offered else {
         return sleep(60.0, true).map(Prepared::Told);
     };
     // A bot that does not name its polls cannot ask for the same again.
     let named = uuid.filter(|uuid| !uuid.is_empty());
     let poll = named.map_or_else(rand::random, |uuid| short_hash(&uuid)).max(1);
     // Whoever asks again for what it was given, because the answer was lost, keeps it.
-    let seen = match server.fleet.get(&runner).filter(|_| server.fleet.last_key(&runner) == poll) {
+    let is_again = server.dispatcher.holds(&hand, Session(session), poll);
+    let seen = match server.fleet.get(&runner).filter(|seen| is_again && !seen.record.dead) {
         Some(seen) => {
             server.fleet.touch(&runner, now());
             seen
@@ -173,24 +167,11 @@ fn respond(command: Command<'_>) -> Result<Response<Bytes>, Status> {
     json(&PollResponse { command, session: None })
 }
 
-/// What the bot offers. `None` when it said nothing usable.
-fn dimensions(checked: &Checked) -> Result<Option<Dimensions>, String> {
-    let Some(said) = &checked.dimensions else { return Ok(None) };
-    let mut dimensions = Dimensions::default();
-    for (key, values) in said {
-        for value in values {
-            dimensions.add(key, value).map_err(|error| error.to_string())?;
-        }
-    }
-    Ok(Some(dimensions))
-}
-
 /// What one poll says of its bot.
 struct Told<'a> {
     server: &'a Server,
     caller: &'a BotCaller,
     checked: &'a Checked,
-    dimensions: &'a Option<Dimensions>,
     session: u64,
 }
 
@@ -203,7 +184,7 @@ impl Told<'_> {
         };
         let update = Update {
             message: message.into(),
-            dimensions: self.dimensions.clone(),
+            dimensions: checked.offered.clone(),
             state: Some(serde_json::Value::Object(checked.state.clone()).to_string().into()),
             version: Some(checked.version.as_str().into()),
             address: Some(self.caller.address.clone()),
@@ -268,7 +249,6 @@ fn run(
     caller: &BotCaller,
     runner: &RunnerName,
     job: GrantedJob,
-    key: u64,
 ) -> Result<Response<Bytes>, Status> {
     let payload = match job.payload {
         Some(payload) => Some(payload),
@@ -289,10 +269,11 @@ fn run(
         health: Health::Alive,
         idleness: Idleness::Busy,
         task: Task::Set(wire_id, request.name.as_str().into()),
-        key,
         ..said_of(if is_termination { "bot_terminate" } else { "request_task" })
     };
-    let (_, seen) = server.fleet.update(runner, event, now());
+    // Whoever was told before, and did not hear it, is told no other thing.
+    let again = server.fleet.get(runner).filter(|seen| seen.record.runs(wire_id));
+    let seen = again.unwrap_or_else(|| server.fleet.update(runner, event, now()).1);
     if is_termination {
         return respond(Command::Terminate { task_id: &id.run() });
     }

@@ -59,10 +59,11 @@ fn by_creation(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Statu
     if let Some(after) = &asked.after {
         search.wire_ids.end = search.wire_ids.end.min(after.below);
     }
+    // Before the others, or one that ends meanwhile is in neither.
+    let running = running(server, asked)?;
     let (mut views, lowest) = find::found(server, &search, asked.limit)?;
     let span = lowest.unwrap_or(search.wire_ids.start)..search.wire_ids.end;
-    let running = running(server, asked)?.filter(|view| span.contains(&number(view)));
-    add(&mut views, running);
+    add(&mut views, running.filter(|view| span.contains(&number(view))));
     views.sort_unstable_by_key(|view| Reverse(number(view)));
     let room = asked.limit as usize;
     let below = match views.get(room) {
@@ -70,7 +71,7 @@ fn by_creation(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Statu
         None => lowest,
     };
     views.truncate(room);
-    Ok((views, below.map(|below| BotTasksAfter { below, window: None })))
+    Ok((views, below.map(|below| BotTasksAfter { below, running: 0, window: None })))
 }
 
 fn by_time(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Status> {
@@ -78,23 +79,25 @@ fn by_time(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Status> {
     let created = TimeRange { start_ms: earliest_ms, end_ms: asked.time.end_ms };
     let mut search = find::of_bot(asked.bot, asked.state, &created);
     let mut window = None;
-    // It began after all others, so it is at the top of the first page.
-    let mut running = match &asked.after {
+    // It began after all others, so it is at the top of the first page, and in no window when it has ended.
+    let mut running = match asked.after {
         None => running(server, asked)?,
-        Some(after) => {
-            search.wire_ids.end = search.wire_ids.end.min(after.below);
-            window = after.window;
-            None
-        }
+        Some(_) => None,
     };
+    let mut given = running.as_ref().map_or(0, number);
+    if let Some(after) = &asked.after {
+        search.wire_ids.end = search.wire_ids.end.min(after.below);
+        (given, window) = (after.running, after.window);
+    }
     let room = asked.limit as usize;
     let mut taken: Vec<TaskView> = Vec::new();
     for _ in 0..WINDOWS {
-        let below = search.wire_ids.end;
+        let mut below = search.wire_ids.end;
         // A window keeps its ends from page to page: what ends meanwhile must push nothing into the next.
         let (mut views, from) = match window {
             None => {
                 let (views, lowest) = find::found(server, &search, WINDOW)?;
+                below = views.iter().map(|view| number(view) + 1).max().unwrap_or(below);
                 (views, lowest.unwrap_or(search.wire_ids.start))
             }
             Some(Window { from, .. }) => {
@@ -103,6 +106,7 @@ fn by_time(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Status> {
                 (find::found(server, &within, 2 * WINDOW)?.0, from)
             }
         };
+        views.retain(|view| number(view) != given || running.is_some());
         add(&mut views, running.take());
         let inside = |at_ms: i64| {
             asked.time.start_ms.is_none_or(|start| at_ms >= start)
@@ -121,7 +125,7 @@ fn by_time(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Status> {
         taken.extend(keyed.into_iter().map(|(_, view)| view));
         if !surplus.is_empty() {
             let window = last.map(|last| Window { from, last });
-            return Ok((taken, Some(BotTasksAfter { below, window })));
+            return Ok((taken, Some(BotTasksAfter { below, running: given, window })));
         }
         if from <= search.wire_ids.start {
             return Ok((taken, None));
@@ -132,7 +136,7 @@ fn by_time(server: &Server, asked: &BotTaskSearch<'_>) -> Result<Page, Status> {
             break;
         }
     }
-    Ok((taken, Some(BotTasksAfter { below: search.wire_ids.end, window: None })))
+    Ok((taken, Some(BotTasksAfter { below: search.wire_ids.end, running: given, window: None })))
 }
 
 /// Adds the running task, which no list has before it ends.

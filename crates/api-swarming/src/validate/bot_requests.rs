@@ -69,6 +69,8 @@ pub struct BotTaskSearch<'a> {
 pub struct BotTasksAfter {
     /// What is left has ids below this one.
     pub below: u64,
+    /// The task that ran when the first page was given; 0 for none.
+    pub running: u64,
     /// Those of the window just below that are left. `None`: all of it.
     pub window: Option<Window>,
 }
@@ -84,11 +86,9 @@ pub struct Window {
 
 impl BotTasksAfter {
     pub fn write(self) -> String {
-        let below = self.below;
-        let text = match self.window {
-            None => below.to_string(),
-            Some(Window { from, last: (at_ms, id) }) => format!("{below} {from} {at_ms} {id}"),
-        };
+        let Self { below, running, window } = self;
+        let window = window.map(|Window { from, last: (ms, id) }| format!(" {from} {ms} {id}"));
+        let text = format!("{below} {running}{}", window.unwrap_or_default());
         Cursor::write("ListBotTasks", &text)
     }
 
@@ -96,15 +96,15 @@ impl BotTasksAfter {
         let Some(cursor) = Cursor::read("ListBotTasks", cursor)? else { return Ok(None) };
         let parse = || {
             let parts: Vec<&str> = cursor.text().split(' ').collect();
-            let window = match parts[1..] {
-                [] => None,
-                [from, at_ms, id] => {
+            let (below, running, window) = match parts[..] {
+                [below, running] => (below, running, None),
+                [below, running, from, at_ms, id] => {
                     let last = (at_ms.parse().ok()?, id.parse().ok()?);
-                    Some(Window { from: from.parse().ok()?, last })
+                    (below, running, Some(Window { from: from.parse().ok()?, last }))
                 }
                 _ => return None,
             };
-            Some(Self { below: parts[0].parse().ok()?, window })
+            Some(Self { below: below.parse().ok()?, running: running.parse().ok()?, window })
         };
         parse().map(Some).ok_or_else(|| Status::invalid("bad pagination cursor"))
     }

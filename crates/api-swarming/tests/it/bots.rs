@@ -1,5 +1,7 @@
 //! What bots do, and what is done to them.
 
+use engine::ops::LoseOp;
+use model::RunnerName;
 use serde_json::{Value, json};
 
 use crate::ground::{Bot, Ground, Options, archive, archive_that};
@@ -242,6 +244,39 @@ async fn a_poll_that_is_repeated_loses_nothing() {
     assert_eq!(ground.state(&id).await, "RUNNING");
     let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
     assert_eq!(info["taskId"], told["manifest"]["task_id"]);
+    // Whatever happened in between, and another process serves.
+    bot.event("bot_log", "a word").await;
+    let before = events(&ground, "b1").await;
+    let mut body = bot.attributes();
+    body["request_uuid"] = json!("one");
+    let ground = ground.restarted().await;
+    assert_eq!(ground.post("poll", &body).await.json(), told);
+    assert_eq!(events(&ground, "b1").await, before);
+    // One that is lost is not given again, and it is told.
+    let runner = RunnerName::new("swarming:b1");
+    ground.dispatcher.lose_runner(LoseOp { runner, why: "gone".to_owned() }).await;
+    assert_eq!(ground.state(&id).await, "BOT_DIED");
+    let next = ground.trigger(|_| {}).await;
+    assert_eq!(ground.post("poll", &body).await.json()["cmd"], "run");
+    let told = events(&ground, "b1").await;
+    assert_eq!(kinds(&told)[..2], ["request_task", "bot_polling"]);
+    assert!(told[1].1.contains("Abandoned"), "{:?}", told[1]);
+    assert_eq!(ground.state(&next).await, "RUNNING");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_does_not_show_that_a_bot_is_well_again() {
+    let ground = Ground::new().await;
+    let mut bot = Bot::connect(&ground, "b1").await;
+    for number in 0..600 {
+        bot.dimensions[format!("key{number}")] = json!(["x"]);
+    }
+    assert_eq!(bot.poll().await["quarantined"], true);
+    bot.event("bot_log", "a word").await;
+    let info = ground.ok("Bots/GetBot", json!({"botId": "b1"})).await;
+    assert_eq!(info["quarantined"], true);
+    let state: Value = serde_json::from_str(info["state"].as_str().unwrap()).unwrap();
+    assert!(state["quarantined"].as_str().unwrap().contains("dimension"), "{state}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

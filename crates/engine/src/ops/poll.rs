@@ -92,6 +92,18 @@ impl Engine {
         self.unpark(poll);
     }
 
+    /// Whether the runner has what it was given for this poll: the same poll again gives it again.
+    pub fn holds(&self, runner: &RunnerName, session: Session, poll: u64) -> bool {
+        let runner = self.runner_ix.get(runner).map(|ix| &self.runners[*ix]);
+        runner.is_some_and(|runner| {
+            let of_poll = |id| {
+                let running = self.jobs.get(id).and_then(|job| job.running());
+                running.is_some_and(|running| running.poll == poll)
+            };
+            runner.session == session && runner.jobs.iter().any(of_poll)
+        })
+    }
+
     fn leases_of_poll(&mut self, ix: u32, poll: u64, now: Now) -> Vec<Lease> {
         let runner = &self.runners[ix];
         let (name, session) = (runner.name.clone(), runner.session);

@@ -156,6 +156,16 @@ fn row(bot: &Bot, columns: &[&str], draining: bool, standing: &str) -> Markup {
     html! { tr { @for column in columns { (cell(bot, column, draining, standing)) } } }
 }
 
+/// As much of a reason as a row has room for.
+fn start(why: &str) -> String {
+    const MOST: usize = 160;
+    let line = why.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
 fn cell(bot: &Bot, column: &str, draining: bool, standing: &str) -> Markup {
     let seconds = |key: &str| {
         let state: Option<Value> = serde_json::from_str(&bot.state).ok();
@@ -169,7 +179,7 @@ fn cell(bot: &Bot, column: &str, draining: bool, standing: &str) -> Markup {
             let why = bot.quarantined.then(|| why_quarantined(bot)).flatten();
             html! { td {
                 (bot_state(bot, draining, standing))
-                @if let Some(why) = why { span.sub.dim title=(why) { (shown(why.lines().next().unwrap_or_default())) } }
+                @if let Some(why) = why { span.sub.dim { (shown(&start(&why))) } }
                 @if !bot.maintenance_msg.is_empty() { span.sub.dim { (shown(&bot.maintenance_msg)) } }
             } }
         }
