@@ -3,6 +3,7 @@
 mod bots;
 mod ground;
 mod house;
+mod lists;
 mod own;
 mod tasks;
 mod validation;

@@ -11,6 +11,8 @@ use crate::view::layout::{Page, title};
 use crate::view::list::copy;
 use crate::view::text::shown;
 
+const NOT_UNDERSTOOD: &str = "That was not understood";
+
 pub(crate) fn query(cx: &Cx, query: &str, variables: &Value) -> Response {
     let variables = serde_json::to_string_pretty(variables).unwrap_or_default();
     let body = html! {
@@ -39,7 +41,7 @@ pub(crate) fn errors(cx: &Cx, errors: &[GraphError]) -> Response {
     let (status, head) = match errors.first().map_or("INTERNAL", GraphError::code) {
         "NOT_FOUND" => (StatusCode::NOT_FOUND, "There is no such thing"),
         "FORBIDDEN" => (StatusCode::FORBIDDEN, "You may not do this"),
-        "BAD_INPUT" => (StatusCode::UNPROCESSABLE_ENTITY, "That was not understood"),
+        "BAD_INPUT" => (StatusCode::UNPROCESSABLE_ENTITY, NOT_UNDERSTOOD),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "The server made a mistake"),
     };
     let says = html! { @for error in errors { p { (shown(&error.message)) } } };
@@ -51,8 +53,7 @@ pub(crate) fn not_found(cx: &Cx, what: &str) -> Response {
 }
 
 pub(crate) fn not_understood(cx: &Cx, why: &str) -> Response {
-    let head = "That was not understood";
-    said(cx, StatusCode::UNPROCESSABLE_ENTITY, head, html! { p { (shown(why)) } })
+    said(cx, StatusCode::UNPROCESSABLE_ENTITY, NOT_UNDERSTOOD, html! { p { (shown(why)) } })
 }
 
 pub(crate) fn refused(cx: &Cx, why: &str) -> Response {
